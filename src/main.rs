@@ -1,0 +1,2 @@
+//! Command line of `a7670e`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Builds, verifies, emulates and tests the image.
+fn main() {}
