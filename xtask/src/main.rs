@@ -1,2 +1,28 @@
-//! Builds, verifies, emulates and tests the image.
-fn main() {}
+//! Builds, verifies, emulates and tests the a7670e image.
+//!
+//! `cargo xtask image` is the main job; every other command looks at or
+//! compares what it made. Command line only: the work is in the modules.
+
+mod archive;
+mod cli;
+mod context;
+mod definition;
+mod digest;
+mod host;
+mod process;
+mod report;
+mod sandbox;
+mod stage;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Inside the namespaces that `sandbox` makes, this same program sets up
+    // the mounts before it becomes the tool that was asked for.
+    if std::env::args_os().nth(1).is_some_and(|a| a == sandbox::ENTER) {
+        return sandbox::enter::main();
+    }
+    cli::main()
+}

@@ -1,0 +1,71 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::context::Context;
+use crate::{host, test, tools};
+
+/// Builds, verifies, emulates and tests the a7670e image.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+#[derive(Args)]
+struct Global {
+    /// Install missing host packages without asking.
+    #[arg(long, global = true)]
+    yes: bool,
+    /// Fail when the archive cannot serve what the lock names.
+    #[arg(long, global = true)]
+    locked: bool,
+    /// How many compilers run at once (all processors when not given).
+    #[arg(long, global = true, value_name = "N")]
+    jobs: Option<usize>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make the tools roots, which the other commands do by themselves.
+    Tools,
+    /// Run the tests, all or the named parts.
+    Test {
+        /// Parts; an unknown name lists them.
+        parts: Vec<String>,
+    },
+}
+
+/// Runs what the user asked for.
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let ctx = Context::new(cli.global.yes, cli.global.locked, cli.global.jobs)?;
+    match cli.command {
+        Command::Tools => {
+            host::prepare(&ctx)?;
+            for set in [tools::Set::Build, tools::Set::Rig] {
+                tools::Tools::get(&ctx, set)?;
+            }
+            Ok(())
+        }
+        Command::Test { parts } => {
+            host::prepare(&ctx)?;
+            test::run(&ctx, &parts)
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What every command needs to know: where the repository, the cache and the
+//! results are, how many jobs may run, and how to speak to the user.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::report::Report;
+
+/// The settings of one run.
+pub struct Context {
+    /// Top of the repository.
+    pub repo: PathBuf,
+    /// Where downloads, tools and stage results are kept between runs.
+    pub cache: PathBuf,
+    /// How many compilers run at once.
+    pub jobs: usize,
+    /// Answer yes to the question whether host packages may be installed.
+    pub yes: bool,
+    /// A difference between the lock and the archive is an error.
+    pub locked: bool,
+    /// Tells the user what goes on.
+    pub report: Report,
+}
+
+impl Context {
+    /// Finds the repository and the cache.
+    ///
+    /// The cache is `$A7670E_CACHE`, else `$XDG_CACHE_HOME/a7670e`, else
+    /// `~/.cache/a7670e`; it is made when absent.
+    pub fn new(yes: bool, locked: bool, jobs: Option<usize>) -> Result<Self> {
+        let repo = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("xtask lies in no repository")?
+            .to_owned();
+        let cache = cache_dir()?;
+        std::fs::create_dir_all(&cache)
+            .with_context(|| format!("cannot make the cache {}", cache.display()))?;
+        let jobs = match jobs {
+            Some(jobs) => jobs,
+            None => std::thread::available_parallelism().map_or(1, Into::into),
+        };
+        Ok(Self {
+            repo,
+            // Bind mounts and `chdir` need the real path.
+            cache: cache.canonicalize()?,
+            jobs,
+            yes: yes || std::env::var_os("CI").is_some(),
+            locked,
+            report: Report::new(),
+        })
+    }
+
+    /// A file or folder of the repository.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.repo.join(relative)
+    }
+
+    /// A folder of the cache, made when absent.
+    pub fn cache_dir(&self, relative: &str) -> Result<PathBuf> {
+        let dir = self.cache.join(relative);
+        std::fs::create_dir_all(&dir)
+            .with_context(|| format!("cannot make {}", dir.display()))?;
+        Ok(dir)
+    }
+}
+
+fn cache_dir() -> Result<PathBuf> {
+    if let Some(dir) = std::env::var_os("A7670E_CACHE") {
+        return Ok(dir.into());
+    }
+    if let Some(dir) = std::env::var_os("XDG_CACHE_HOME") {
+        return Ok(Path::new(&dir).join("a7670e"));
+    }
+    let home = std::env::var_os("HOME").context(
+        "neither A7670E_CACHE nor HOME is set: name a folder for the build cache in A7670E_CACHE",
+    )?;
+    Ok(Path::new(&home).join(".cache/a7670e"))
+}

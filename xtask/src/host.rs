@@ -1,0 +1,131 @@
+//! What the host must have: little, and installed on request.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::context::Context;
+use crate::process;
+use crate::sandbox::{self, Ids};
+
+/// A host package and how to see that it is not needed any more.
+struct Need {
+    package: &'static str,
+    files: &'static [&'static str],
+    why: &'static str,
+    /// Root needs it too.
+    root: bool,
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        package: "debian-archive-keyring",
+        files: &["/usr/share/keyrings/debian-archive-keyring.gpg"],
+        why: "the keys with which Debian signs its archive",
+        root: true,
+    },
+    Need {
+        package: "mmdebstrap",
+        files: &["/usr/bin/mmdebstrap"],
+        why: "knows Debian's default mirror on hosts that have none",
+        root: true,
+    },
+    Need {
+        package: "uidmap",
+        files: &["/usr/bin/newuidmap"],
+        why: "lets an ordinary user make files of several owners",
+        root: false,
+    },
+];
+
+/// Installs what is missing, after saying so, and checks that namespaces work.
+pub fn prepare(ctx: &Context) -> Result<()> {
+    let root = rustix::process::geteuid().is_root();
+    let debian = std::fs::read_to_string("/etc/os-release")
+        .is_ok_and(|text| text.lines().any(|line| line == "ID=debian"));
+    let missing: Vec<_> = NEEDS
+        .iter()
+        .filter(|need| need.root || !root)
+        .filter(|need| need.package != "mmdebstrap" || !(debian || mirror_named()))
+        .filter(|need| need.files.iter().any(|file| !Path::new(file).exists()))
+        .collect();
+    if !missing.is_empty() {
+        install(ctx, &missing, root)?;
+    }
+    check_namespaces()
+}
+
+fn mirror_named() -> bool {
+    std::env::var_os("A7670E_MIRROR").is_some()
+}
+
+fn install(ctx: &Context, missing: &[&Need], root: bool) -> Result<()> {
+    ctx.report.line("This host lacks packages that the build needs:");
+    for need in missing {
+        ctx.report.line(format!("  {:24} {}", need.package, need.why));
+    }
+    let names: Vec<_> = missing.iter().map(|need| need.package).collect();
+    let by_hand = format!("sudo apt-get install --no-install-recommends {}", names.join(" "));
+    if !ctx.yes {
+        if !std::io::stdin().is_terminal() {
+            bail!("install them with `{by_hand}`, or run this with --yes");
+        }
+        eprint!("Install them with apt-get{}? [Y/n] ", if root { "" } else { " (by sudo)" });
+        std::io::stderr().flush()?;
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        if !matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes") {
+            bail!("nothing was installed; to do it by hand: {by_hand}");
+        }
+    }
+    for arguments in [
+        vec!["-qq", "update"],
+        [&["-qq", "install", "-y", "--no-install-recommends"][..], &names].concat(),
+    ] {
+        let mut command = if root {
+            Command::new("apt-get")
+        } else {
+            let mut command = Command::new("sudo");
+            command.arg("apt-get");
+            command
+        };
+        let output = command
+            .args(&arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(if root { Stdio::null() } else { Stdio::inherit() })
+            .output()
+            .with_context(|| format!("cannot run {}", process::line(&command)))?;
+        if !output.status.success() {
+            bail!("{}\nTo do it by hand: {by_hand}", process::failure(&command, &output));
+        }
+    }
+    Ok(())
+}
+
+/// Namespaces are what keeps the build apart from the host.
+fn check_namespaces() -> Result<()> {
+    let root = rustix::process::geteuid().is_root();
+    let mut command = sandbox::namespaces(if root { Ids::Root } else { Ids::Range }, false);
+    command.arg("true");
+    let output = process::any_output(&mut command)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    if root {
+        bail!(
+            "root may not make namespaces here: {}\n\
+             In a container, allow them (CAP_SYS_ADMIN, or an unconfined seccomp profile).",
+            said.trim()
+        );
+    }
+    bail!(
+        "this user may not make user namespaces: {}\n\
+         - no subordinate ids? `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`\n\
+         - Ubuntu's AppArmor restriction? `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`\n\
+         - or build as root: `sudo -E env PATH=$PATH cargo xtask image`",
+        said.trim()
+    )
+}
