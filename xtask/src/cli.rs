@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
-use crate::{host, test, tools};
+use crate::{host, refresh, test, tools};
 
 /// Builds, verifies, emulates and tests the a7670e image.
 #[derive(Parser)]
@@ -35,6 +35,11 @@ struct Global {
 enum Command {
     /// Make the tools roots, which the other commands do by themselves.
     Tools,
+    /// Ask the archive anew and write the lock files.
+    Lock {
+        /// Lock files without their ending, such as `pi4b`; all when none.
+        names: Vec<String>,
+    },
     /// Run the tests, all or the named parts.
     Test {
         /// Parts; an unknown name lists them.
@@ -62,6 +67,10 @@ fn run(cli: Cli) -> Result<()> {
                 tools::Tools::get(&ctx, set)?;
             }
             Ok(())
+        }
+        Command::Lock { names } => {
+            host::prepare(&ctx)?;
+            refresh::run(&ctx, &names)
         }
         Command::Test { parts } => {
             host::prepare(&ctx)?;

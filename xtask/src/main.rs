@@ -10,6 +10,7 @@ mod definition;
 mod digest;
 mod host;
 mod process;
+mod refresh;
 mod report;
 mod sandbox;
 mod stage;
