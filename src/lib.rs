@@ -1,1 +1,10 @@
-//! What runs on the Pi.
+//! What runs on the Pi: finds SIMCom's LTE modems and looks after them.
+//!
+//! Arrows point one way: [`modem`] is pure, [`daemon`] does the I/O and
+//! nothing uses it, [`cli`] is the outermost layer.
+
+pub mod cli;
+pub mod daemon;
+pub mod modem;
+pub mod net;
+pub mod protocol;

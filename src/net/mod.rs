@@ -1,0 +1,3 @@
+//! Network devices.
+
+pub mod link_name;
