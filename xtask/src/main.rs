@@ -8,6 +8,7 @@ mod cli;
 mod context;
 mod definition;
 mod digest;
+mod disk;
 mod host;
 mod process;
 mod refresh;
