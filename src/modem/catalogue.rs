@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::{DeviceFacts, InterfaceFacts};
+
 /// SIMCom's vendor id (listed as "Qualcomm / Option" by usb.ids).
 pub const SIMCOM: u16 = 0x1e0e;
 
@@ -57,8 +59,9 @@ pub enum NetKind {
 /// The network function of a composition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NetworkRow {
-    /// Number of the interface the driver binds to.
-    pub interface: u8,
+    /// Number of the interface the driver binds to; `None` when no
+    /// documentation tells, and it is the one that a driver took.
+    pub interface: Option<u8>,
     /// Class, subclass, protocol it must have; `None` is "any".
     pub class: [Option<u8>; 3],
     /// What it speaks.
@@ -83,6 +86,8 @@ pub struct SerialRow {
 pub struct Composition {
     /// Model family, as `status` shows it.
     pub model: &'static str,
+    /// Name of the arrangement of serial ports, as the udev rules have it.
+    pub layout: &'static str,
     /// `idVendor`.
     pub vendor: u16,
     /// `idProduct`.
@@ -91,8 +96,8 @@ pub struct Composition {
     pub network: NetworkRow,
     /// The serial functions.
     pub serial: &'static [SerialRow],
-    /// Kernel module of the serial functions; `None` when none knows the ids.
-    pub serial_driver: Option<&'static str>,
+    /// Kernel module of the serial functions.
+    pub serial_driver: &'static str,
 }
 
 const fn port(interface: u8, role: Role) -> SerialRow {
@@ -157,88 +162,108 @@ pub const COMPOSITIONS: &[Composition] = &[
     // standard one that cdc_ether.c binds.
     Composition {
         model: "A76XX",
+        layout: "a76xx",
         vendor: SIMCOM,
         product: 0x9011,
         network: NetworkRow {
-            interface: 0,
+            interface: Some(0),
             class: [Some(0x02), Some(0x06), Some(0x00)],
             kind: NetKind::Ecm,
             drivers: &["cdc_ether"],
         },
         serial: A76XX_SERIAL,
-        serial_driver: Some("option"),
+        serial_driver: "option",
     },
     // The same ids with the factory's RNDIS, "wireless" class of rndis_host.c,
     // as on other ASR1603 modems (Telit LE910-S1, linux-usb 2021-04-28).
     Composition {
         model: "A76XX",
+        layout: "a76xx",
         vendor: SIMCOM,
         product: 0x9011,
         network: NetworkRow {
-            interface: 0,
+            interface: Some(0),
             class: [Some(0xe0), Some(0x01), Some(0x03)],
             kind: NetKind::Rndis,
             drivers: &["rndis_host"],
         },
         serial: A76XX_SERIAL,
-        serial_driver: Some("option"),
+        serial_driver: "option",
     },
     // Same ids, another modem: the device listing in kernel commit 5417a7e48296
     // has interface 0 as 02/02/ff.
     Composition {
         model: "SIM7600",
+        layout: "sim7600-rndis",
         vendor: SIMCOM,
         product: 0x9011,
         network: NetworkRow {
-            interface: 0,
+            interface: Some(0),
             class: [Some(0x02), Some(0x02), Some(0xff)],
             kind: NetKind::Rndis,
             drivers: &["rndis_host"],
         },
         serial: SIM7600_RNDIS_SERIAL,
-        serial_driver: Some("option"),
+        serial_driver: "option",
     },
     // qmi_wwan.c: QMI_QUIRK_SET_DTR(0x1e0e, 0x9001, 5). SIMCom's own driver,
     // and our simcom_wwan, take the same interface for raw IP.
     Composition {
         model: "SIM7600",
+        layout: "sim7600",
         vendor: SIMCOM,
         product: 0x9001,
         network: NetworkRow {
-            interface: 5,
+            interface: Some(5),
             class: [Some(0xff), None, None],
             kind: NetKind::Qmi,
             drivers: &["qmi_wwan", "simcom_wwan"],
         },
         serial: SIM7600_SERIAL,
-        serial_driver: Some("option"),
+        serial_driver: "option",
     },
-    // SIMCom's simcom_wwan.c V1.01 id table; its note gives interface 5 and the
-    // same serial order as 9001. option.c has no row for 9025.
+    // In the id table of SIMCom's simcom_wwan.c V1.01. No listing of its
+    // interfaces is public; the serial order is taken to be that of 9001, whose
+    // chip it shares. option.c has no row for 9025: a udev rule adds it.
     Composition {
         model: "SIM7600",
+        layout: "sim7600",
         vendor: SIMCOM,
         product: 0x9025,
         network: NetworkRow {
-            interface: 5,
+            interface: None,
             class: [Some(0xff), None, None],
             kind: NetKind::Ndis,
             drivers: &["simcom_wwan"],
         },
         serial: SIM7600_SERIAL,
-        serial_driver: None,
+        serial_driver: "option",
     },
 ];
 
 impl NetworkRow {
-    /// Whether an interface of this number and class is the network function.
-    pub fn matches(&self, number: u8, class: [u8; 3]) -> bool {
-        number == self.interface
-            && self
-                .class
-                .iter()
-                .zip(class)
-                .all(|(want, is)| want.is_none_or(|want| want == is))
+    /// Whether an interface is the network function.
+    pub fn matches(&self, interface: &InterfaceFacts) -> bool {
+        let class = || {
+            let mut fields = self.class.iter().zip(interface.class);
+            fields.all(|(want, is)| want.is_none_or(|want| want == is))
+        };
+        match self.interface {
+            Some(number) => interface.number == number && class(),
+            None => interface.net.is_some() && class(),
+        }
+    }
+}
+
+impl Composition {
+    /// Whether a device is this model in this composition.
+    pub fn matches(&self, device: &DeviceFacts) -> bool {
+        (self.vendor, self.product) == (device.vendor, device.product)
+            && (self.network.interface.is_none()
+                || device
+                    .interfaces
+                    .iter()
+                    .any(|interface| self.network.matches(interface)))
     }
 }
 
@@ -270,7 +295,7 @@ mod tests {
     fn no_interface_has_two_uses() {
         for row in COMPOSITIONS {
             let mut numbers: Vec<u8> = row.serial.iter().map(|port| port.interface).collect();
-            numbers.push(row.network.interface);
+            numbers.extend(row.network.interface);
             let count = numbers.len();
             numbers.sort_unstable();
             numbers.dedup();

@@ -53,8 +53,9 @@ pub struct Port {
 pub struct Network {
     /// What it speaks.
     pub kind: NetKind,
-    /// USB interface number.
-    pub interface: u8,
+    /// USB interface number, none while it is not known (1e0e:9025 without its
+    /// driver).
+    pub interface: Option<u8>,
     /// Name of the network device, none while there is none.
     pub device: Option<String>,
     /// Bound kernel driver, none while there is none.
@@ -97,13 +98,7 @@ pub fn inventory(devices: &[DeviceFacts]) -> Inventory {
 }
 
 fn recognise(device: &DeviceFacts) -> Option<&'static Composition> {
-    COMPOSITIONS.iter().find(|row| {
-        (row.vendor, row.product) == (device.vendor, device.product)
-            && device
-                .interfaces
-                .iter()
-                .any(|i| row.network.matches(i.number, i.class))
-    })
+    COMPOSITIONS.iter().find(|row| row.matches(device))
 }
 
 fn modem(device: &DeviceFacts, row: &Composition) -> Modem {
@@ -122,16 +117,10 @@ fn modem(device: &DeviceFacts, row: &Composition) -> Modem {
     }
     ports.sort_by_key(|port| port.interface);
 
-    // `recognise` found it, so it is there; an empty one would only be reported
-    // as missing.
-    let interface = device
-        .interfaces
-        .iter()
-        .find(|i| row.network.matches(i.number, i.class))
-        .cloned()
-        .unwrap_or_default();
-    if interface.net.is_none() {
-        problems.push(missing_net(&interface, row));
+    let functions = device.interfaces.iter().filter(|i| row.network.matches(i));
+    let interface = functions.min_by_key(|i| i.number);
+    if interface.is_none_or(|i| i.net.is_none()) {
+        problems.push(missing_net(interface, row));
     }
     Modem {
         usb_path: device.path.clone(),
@@ -140,10 +129,12 @@ fn modem(device: &DeviceFacts, row: &Composition) -> Modem {
         ports,
         network: Network {
             kind: row.network.kind,
-            interface: row.network.interface,
-            device: interface.net,
-            driver: interface.driver,
-            control: interface.control.map(|name| format!("/dev/{name}")),
+            interface: interface.map(|i| i.number),
+            device: interface.and_then(|i| i.net.clone()),
+            driver: interface.and_then(|i| i.driver.clone()),
+            control: interface
+                .and_then(|i| i.control.as_ref())
+                .map(|c| format!("/dev/{c}")),
         },
         problems,
     }
@@ -164,32 +155,28 @@ fn missing_port(
     row: &Composition,
 ) -> String {
     let (number, role) = (serial.interface, serial.role.name());
-    match (interface.map(|i| i.driver.as_deref()), row.serial_driver) {
-        (None, _) => format!("USB interface {number} ({role}) is missing from this firmware"),
-        (Some(Some(driver)), _) => {
-            format!(
-                "the {role} port (USB interface {number}) has no terminal, although `{driver}` has it"
-            )
-        }
-        (Some(None), Some(module)) => format!(
-            "the {role} port (USB interface {number}) has no driver; is module `{module}` loaded?"
+    match interface.map(|i| i.driver.as_deref()) {
+        None => format!("the {role} port (USB interface {number}) is missing from this firmware"),
+        Some(Some(driver)) => format!(
+            "the {role} port (USB interface {number}) has no terminal, although `{driver}` has it"
         ),
-        (Some(None), None) => format!(
-            "the {role} port (USB interface {number}) has no driver; none of Linux knows {:04x}:{:04x}",
-            row.vendor, row.product
+        Some(None) => format!(
+            "the {role} port (USB interface {number}) has no driver; is module `{}` loaded?",
+            row.serial_driver
         ),
     }
 }
 
-fn missing_net(interface: &InterfaceFacts, row: &Composition) -> String {
-    let number = row.network.interface;
-    match &interface.driver {
-        Some(driver) => format!(
-            "the network function (USB interface {number}) has no network device, although \
-             `{driver}` has it"
-        ),
+fn missing_net(interface: Option<&InterfaceFacts>, row: &Composition) -> String {
+    let place = interface
+        .map(|i| format!(" (USB interface {})", i.number))
+        .unwrap_or_default();
+    match interface.and_then(|i| i.driver.as_ref()) {
+        Some(driver) => {
+            format!("the network function{place} has no network device, although `{driver}` has it")
+        }
         None => format!(
-            "the network function (USB interface {number}) has no driver; is module `{}` loaded?",
+            "the network function{place} has no driver; is module `{}` loaded?",
             row.network.drivers.join("` or `")
         ),
     }

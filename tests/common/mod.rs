@@ -2,10 +2,11 @@
 //! `devices`, interfaces are directories in their device, drivers are links.
 
 #![allow(dead_code, reason = "every test crate uses its own part")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "only tests use it")]
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A USB interface to be.
 pub struct Interface {
@@ -38,23 +39,26 @@ pub fn tree(root: &Path) {
 /// Adds a device. Its `serial` attribute is a directory, so that whoever reads
 /// it fails: on some modems reading it blocks for ever.
 pub fn plug(root: &Path, path: &str, product: u16, interfaces: &[Interface]) {
-    let dir = root.join(CONTROLLER).join(path);
-    fs::create_dir_all(dir.join("serial")).unwrap();
+    let dir = format!("{CONTROLLER}/{path}");
+    fs::create_dir_all(root.join(&dir).join("serial")).unwrap();
     let count = format!("{:2}", interfaces.len());
-    let product = format!("{product:04x}");
-    write(
-        &dir,
+    let id = format!("{product:04x}");
+    let uevent = format!("DEVTYPE=usb_device\nPRODUCT=1e0e/{product:x}/100");
+    attributes(
+        &root.join(&dir),
         &[
             ("idVendor", "1e0e"),
-            ("idProduct", &product),
+            ("idProduct", &id),
             ("bNumInterfaces", &count),
+            ("uevent", &uevent),
         ],
     );
+    link(root, "bus/usb", &format!("{dir}/subsystem"));
     for interface in interfaces {
         add_interface(root, &dir, path, interface);
     }
     // Last, as the bus shows a device only once it is there.
-    symlink(&dir, root.join("bus/usb/devices").join(path)).unwrap();
+    link(root, &dir, &format!("bus/usb/devices/{path}"));
 }
 
 /// Removes a device.
@@ -63,39 +67,78 @@ pub fn unplug(root: &Path, path: &str) {
     fs::remove_dir_all(root.join(CONTROLLER).join(path)).unwrap();
 }
 
-fn add_interface(root: &Path, device: &Path, path: &str, interface: &Interface) {
-    let dir = device.join(format!("{path}:1.{}", interface.number));
+fn add_interface(root: &Path, device: &str, path: &str, interface: &Interface) {
+    let dir = format!("{device}/{path}:1.{}", interface.number);
     let [class, sub, protocol] = interface.class;
     let hex = |value: u8| format!("{value:02x}");
-    fs::create_dir_all(&dir).unwrap();
-    write(
-        &dir,
+    fs::create_dir_all(root.join(&dir)).unwrap();
+    attributes(
+        &root.join(&dir),
         &[
             ("bInterfaceNumber", &hex(interface.number)),
             ("bInterfaceClass", &hex(class)),
             ("bInterfaceSubClass", &hex(sub)),
             ("bInterfaceProtocol", &hex(protocol)),
+            ("uevent", "DEVTYPE=usb_interface"),
         ],
     );
+    link(root, "bus/usb", &format!("{dir}/subsystem"));
     if let Some(driver) = interface.driver {
-        let target = root.join("bus/usb/drivers").join(driver);
-        fs::create_dir_all(&target).unwrap();
-        symlink(&target, dir.join("driver")).unwrap();
+        let target = format!("bus/usb/drivers/{driver}");
+        fs::create_dir_all(root.join(&target)).unwrap();
+        link(root, &target, &format!("{dir}/driver"));
     }
-    let child = |subdirectory: PathBuf| fs::create_dir_all(dir.join(subdirectory)).unwrap();
     match &interface.child {
         Child::None => {}
-        Child::Tty(name) => child(Path::new(name).join("tty").join(name)),
-        Child::Net(name) => child(Path::new("net").join(name)),
+        Child::Tty(name) => {
+            let minor = name.trim_start_matches("ttyUSB");
+            let uevent = format!("MAJOR=188\nMINOR={minor}\nDEVNAME={name}");
+            class_device(root, &format!("{dir}/{name}/tty"), "tty", name, &uevent);
+        }
+        Child::Net(name) => network(root, &dir, name),
         Child::Qmi(net, control) => {
-            child(Path::new("net").join(net));
-            child(Path::new("usbmisc").join(control));
+            network(root, &dir, net);
+            let uevent = format!("MAJOR=180\nMINOR=0\nDEVNAME={control}");
+            class_device(root, &format!("{dir}/usbmisc"), "usbmisc", control, &uevent);
         }
     }
 }
 
-fn write(dir: &Path, attributes: &[(&str, &str)]) {
-    for (name, value) in attributes {
+fn network(root: &Path, dir: &str, name: &str) {
+    // Distinct names have distinct last digits; the test in a real network
+    // namespace makes devices of the same index.
+    let index = (100 + u32::from(name.as_bytes()[name.len() - 1])).to_string();
+    let uevent = format!("INTERFACE={name}\nIFINDEX={index}");
+    class_device(root, &format!("{dir}/net"), "net", name, &uevent);
+    let dir = root.join(format!("{dir}/net/{name}"));
+    attributes(
+        &dir,
+        &[
+            ("ifindex", &index),
+            ("address", "ae:0c:29:a3:9b:6d"),
+            ("type", "1"),
+        ],
+    );
+}
+
+fn class_device(root: &Path, parent: &str, class: &str, name: &str, uevent: &str) {
+    let dir = format!("{parent}/{name}");
+    fs::create_dir_all(root.join(&dir)).unwrap();
+    fs::create_dir_all(root.join("class").join(class)).unwrap();
+    attributes(&root.join(&dir), &[("uevent", uevent)]);
+    link(root, &format!("class/{class}"), &format!("{dir}/subsystem"));
+    link(root, &dir, &format!("class/{class}/{name}"));
+}
+
+/// A relative link, so that the tree may be mounted elsewhere; both names are
+/// relative to the root.
+fn link(root: &Path, target: &str, name: &str) {
+    let up = "../".repeat(name.split('/').count() - 1);
+    symlink(format!("{up}{target}"), root.join(name)).unwrap();
+}
+
+fn attributes(dir: &Path, values: &[(&str, &str)]) {
+    for (name, value) in values {
         fs::write(dir.join(name), format!("{value}\n")).unwrap();
     }
 }

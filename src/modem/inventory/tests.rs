@@ -166,7 +166,7 @@ fn sim7600_with_qmi_and_with_raw_ip_on_the_same_interface() {
             panic!("{found:?}")
         };
         assert_eq!(modem.network.control.as_deref(), control);
-        assert_eq!(modem.network.interface, 5);
+        assert_eq!(modem.network.interface, Some(5));
         assert_eq!(modem.ports[2].role, Role::At);
         assert!(modem.problems.is_empty(), "{:?}", modem.problems);
     }
@@ -192,6 +192,21 @@ fn sim7600_ndis_without_drivers_says_what_to_look_at() {
 }
 
 #[test]
+fn sim7600_ndis_is_where_its_driver_took_it() {
+    let mut interfaces: Vec<_> = (0..=4).map(|number| serial(number, number)).collect();
+    interfaces.push(network(6, [0xff, 0xff, 0xff], "simcom_wwan", "wwan0"));
+    let modem = inventory(&[device("1-1", 0x9025, interfaces)])
+        .modems
+        .remove(0);
+    assert_eq!(
+        (modem.network.interface, modem.network.kind),
+        (Some(6), NetKind::Ndis)
+    );
+    assert_eq!(modem.network.device.as_deref(), Some("wwan0"));
+    assert!(modem.problems.is_empty(), "{:?}", modem.problems);
+}
+
+#[test]
 fn a_port_that_is_not_there_yet_is_a_problem_with_a_name() {
     let mut stick = a76xx_ecm("1-1.2", 0, "usb0");
     stick.interfaces[3] = interface(4, [0xff, 0, 0]);
@@ -201,7 +216,7 @@ fn a_port_that_is_not_there_yet_is_a_problem_with_a_name() {
         modem.problems,
         [
             "the at port (USB interface 4) has no driver; is module `option` loaded?",
-            "USB interface 5 (modem) is missing from this firmware",
+            "the modem port (USB interface 5) is missing from this firmware",
         ]
     );
 }
@@ -327,7 +342,7 @@ proptest! {
             unique.dedup();
             prop_assert_eq!(unique.len(), all.len());
             let at = modem.ports.iter().any(|p| p.role == Role::At);
-            prop_assert!(at || modem.problems.iter().any(|p| p.contains("at port") || p.contains("(at)")));
+            prop_assert!(at || modem.problems.iter().any(|p| p.contains("the at port")));
         }
     }
 }
