@@ -59,8 +59,7 @@ impl Context {
     /// A folder of the cache, made when absent.
     pub fn cache_dir(&self, relative: &str) -> Result<PathBuf> {
         let dir = self.cache.join(relative);
-        std::fs::create_dir_all(&dir)
-            .with_context(|| format!("cannot make {}", dir.display()))?;
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         Ok(dir)
     }
 }

@@ -101,7 +101,11 @@ impl Definition {
         for path in definition.debs.iter_mut().chain(&mut definition.overlay) {
             let full = dir.join(path.get_ref());
             if !full.exists() {
-                return Err(at(text, path.span().start, &format!("{} does not exist", full.display())));
+                return Err(at(
+                    text,
+                    path.span().start,
+                    &format!("{} does not exist", full.display()),
+                ));
             }
             *path.get_mut() = full;
         }
@@ -123,7 +127,10 @@ impl Definition {
             if !is_package(package.get_ref()) {
                 return fail(
                     package.span().start,
-                    format!("{:?} is no Debian package name: a-z, 0-9, '+', '-', '.'", package.get_ref()),
+                    format!(
+                        "{:?} is no Debian package name: a-z, 0-9, '+', '-', '.'",
+                        package.get_ref()
+                    ),
                 );
             }
         }
@@ -141,12 +148,15 @@ impl Definition {
                 if !is_ssh_key(key.get_ref()) {
                     return fail(
                         key.span().start,
-                        "not a line of authorized_keys: expected `ssh-ed25519 AAAA... comment`".into(),
+                        "not a line of authorized_keys: expected `ssh-ed25519 AAAA... comment`"
+                            .into(),
                     );
                 }
             }
         }
-        for (size, least, what) in [(&self.disk.boot_mib, 64, "boot_mib"), (&self.disk.free_mib, 16, "free_mib")] {
+        for (size, least, what) in
+            [(&self.disk.boot_mib, 64, "boot_mib"), (&self.disk.free_mib, 16, "free_mib")]
+        {
             if !(least..=4096).contains(size.get_ref()) {
                 return fail(size.span().start, format!("{what} must be {least} to 4096"));
             }
@@ -208,7 +218,6 @@ fn is_ssh_key(line: &str) -> bool {
         && !line.contains('\n')
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,7 +236,10 @@ mod tests {
     #[test]
     fn unknown_key_names_the_line_and_what_is_allowed() {
         let text = error("hostname = 'pi'\npakages = []\n");
-        assert!(text.contains("line 2") && text.contains("pakages") && text.contains("`packages`"), "{text}");
+        assert!(
+            text.contains("line 2") && text.contains("pakages") && text.contains("`packages`"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -46,9 +46,8 @@ pub fn tree(path: &Path) -> Result<String> {
 
 fn walk(path: &Path, name: &Path, hasher: &mut Sha256) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    let meta = path
-        .symlink_metadata()
-        .with_context(|| format!("cannot look at {}", path.display()))?;
+    let meta =
+        path.symlink_metadata().with_context(|| format!("cannot look at {}", path.display()))?;
     let mut entry = |kind: &str, content: &str| {
         hasher.update(format!("{kind}\0{}\0{content}\0", name.display()));
     };

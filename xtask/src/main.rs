@@ -9,6 +9,7 @@ mod context;
 mod definition;
 mod digest;
 mod disk;
+mod fresh;
 mod host;
 mod process;
 mod refresh;

@@ -30,7 +30,12 @@ pub fn logged(command: &mut Command, log: &Path) -> Result<()> {
         .with_context(|| format!("cannot run {}", line(command)))?;
     if !status.success() {
         let text = String::from_utf8_lossy(&std::fs::read(log)?).into_owned();
-        bail!("{} failed ({status}); the end of {}:\n{}", line(command), log.display(), tail(&text));
+        bail!(
+            "{} failed ({status}); the end of {}:\n{}",
+            line(command),
+            log.display(),
+            tail(&text)
+        );
     }
     Ok(())
 }
@@ -52,10 +57,7 @@ pub fn text(command: &mut Command) -> Result<String> {
 
 /// Runs `command` without input and gives all it said, failed or not.
 pub fn any_output(command: &mut Command) -> Result<Output> {
-    command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {}", line(command)))
+    command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {}", line(command)))
 }
 
 /// What to say of a program that failed.
@@ -85,8 +87,9 @@ mod tests {
     fn log_keeps_everything_and_the_error_shows_the_end() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
-        let error =
-            logged(Command::new("sh").args(["-c", "seq 100; exit 1"]), &log).unwrap_err().to_string();
+        let error = logged(Command::new("sh").args(["-c", "seq 100; exit 1"]), &log)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("\n100") && !error.contains("\n50\n"), "{error}");
         assert!(std::fs::read_to_string(log).unwrap().contains("\n50\n"));
     }

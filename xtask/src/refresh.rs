@@ -55,7 +55,9 @@ fn changes(old: &Lock, new: &Lock) -> Vec<String> {
         let before = old.section(&section.name).map_or(&[][..], |s| &s.entries);
         for entry in &section.entries {
             match before.iter().find(|e| e.name == entry.name && e.arch == entry.arch) {
-                None => lines.push(format!("[{}] + {} {}", section.name, entry.name, entry.version)),
+                None => {
+                    lines.push(format!("[{}] + {} {}", section.name, entry.name, entry.version))
+                }
                 Some(was) if was.version != entry.version => lines.push(format!(
                     "[{}] {} {} -> {}",
                     section.name, entry.name, was.version, entry.version

@@ -15,11 +15,8 @@ impl Report {
     /// Bars when standard error is a terminal, lines when not.
     pub fn new() -> Self {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-        let target = if terminal {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
+        let target =
+            if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Self { bars: MultiProgress::with_draw_target(target), terminal }
     }
 
@@ -70,8 +67,10 @@ impl Step {
         if self.bar.length() != Some(total) {
             self.bar.set_length(total);
             self.bar.set_style(
-                ProgressStyle::with_template("{spinner} {prefix:16} {elapsed:>5} {wide_bar} {pos}/{len}")
-                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
+                ProgressStyle::with_template(
+                    "{spinner} {prefix:16} {elapsed:>5} {wide_bar} {pos}/{len}",
+                )
+                .unwrap_or_else(|_| ProgressStyle::default_bar()),
             );
         }
         self.bar.set_position(position);

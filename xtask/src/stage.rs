@@ -96,7 +96,8 @@ pub fn run(
     let key = inputs.key(name);
     let home = ctx.cache_dir(&format!("stages/{name}"))?;
     let dir = home.join(&key);
-    let done = |took| Stage { name: name.to_owned(), dir: dir.clone(), inputs: inputs.clone(), took };
+    let done =
+        |took| Stage { name: name.to_owned(), dir: dir.clone(), inputs: inputs.clone(), took };
     if dir.is_dir() {
         return Ok(done(None));
     }

@@ -15,9 +15,9 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::archive::{self, Packages, Request};
 use crate::context::Context;
+use crate::process;
 use crate::sandbox::Sandbox;
 use crate::stage::{self, Inputs, Stage};
-use crate::process;
 
 /// Lock file of all tools roots.
 pub const LOCK: &str = "tools";
@@ -33,24 +33,69 @@ pub enum Set {
 
 /// Everything a tools root needs to be entered at all.
 const BASE: &[&str] = &[
-    "base-files", "base-passwd", "bash", "coreutils", "dash", "diffutils", "findutils", "grep",
-    "gzip", "libc-bin", "mawk", "perl", "sed", "tar", "util-linux", "xz-utils", "zstd",
+    "base-files",
+    "base-passwd",
+    "bash",
+    "coreutils",
+    "dash",
+    "diffutils",
+    "findutils",
+    "grep",
+    "gzip",
+    "libc-bin",
+    "mawk",
+    "perl",
+    "sed",
+    "tar",
+    "util-linux",
+    "xz-utils",
+    "zstd",
 ];
 
 const BUILD: &[&str] = &[
     // Kernel.
-    "bc", "bison", "flex", "gcc", "gcc-aarch64-linux-gnu", "kmod", "libc6-dev", "libelf-dev",
-    "libssl-dev", "make", "patch", "python3-minimal", "rsync", "cpio", "sparse",
+    "bc",
+    "bison",
+    "flex",
+    "gcc",
+    "gcc-aarch64-linux-gnu",
+    "kmod",
+    "libc6-dev",
+    "libelf-dev",
+    "libssl-dev",
+    "make",
+    "patch",
+    "python3-minimal",
+    "rsync",
+    "cpio",
+    "sparse",
     "device-tree-compiler",
     // The device's program.
-    "cargo", "rustc",
+    "cargo",
+    "rustc",
     // Root file system and image.
-    "dpkg", "e2fsprogs", "libarchive13t64", "mtools", "dosfstools", "qemu-user", "systemd", "udev",
+    "dpkg",
+    "e2fsprogs",
+    "libarchive13t64",
+    "mtools",
+    "dosfstools",
+    "qemu-user",
+    "systemd",
+    "udev",
 ];
 
 const RIG: &[&str] = &[
-    "qemu-system-arm", "diffoscope-minimal", "e2fsprogs", "mtools", "dosfstools",
-    "device-tree-compiler", "mmdebstrap", "qemu-user", "mount", "systemd", "udev",
+    "qemu-system-arm",
+    "diffoscope-minimal",
+    "e2fsprogs",
+    "mtools",
+    "dosfstools",
+    "device-tree-compiler",
+    "mmdebstrap",
+    "qemu-user",
+    "mount",
+    "systemd",
+    "udev",
 ];
 
 /// Cross compilation needs arm64's C library beside the compiler.
@@ -75,8 +120,7 @@ impl Set {
             packages.extend(CROSS);
         }
         let name = self.name();
-        let mut requests =
-            vec![Request::new(&format!("{name}-{arch}"), arch, "trixie", &packages)];
+        let mut requests = vec![Request::new(&format!("{name}-{arch}"), arch, "trixie", &packages)];
         if self == Self::Build && arch != "arm64" {
             // Rust's standard library for the Pi, without its own dependencies.
             let section = format!("{name}-{arch}-target");
@@ -103,7 +147,7 @@ impl Tools {
             .iter()
             .map(|request| archive::packages(ctx, LOCK, request))
             .collect::<Result<Vec<_>>>()?;
-        let mut inputs = Inputs::new().value("layout", "1");
+        let mut inputs = Inputs::new().value("layout", "2");
         for p in &packages {
             inputs = inputs.value(&p.section.name, p.digest());
         }
@@ -178,6 +222,7 @@ fn unpack(debs: &[PathBuf], root: &Path, jobs: usize) -> Result<()> {
     for dir in ["work", "tmp", "run", "proc", "dev", "sys"] {
         fs::create_dir_all(root.join(dir))?;
     }
+    fs::write(root.join("etc/resolv.conf"), "")?;
     let awk = root.join("usr/bin/awk");
     if awk.symlink_metadata().is_err() {
         symlink("mawk", awk)?;

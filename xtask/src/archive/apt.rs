@@ -66,10 +66,9 @@ impl Apt {
         std::fs::write(dir.join("status"), "")?;
         std::fs::write(dir.join("apt.conf"), config(&dir, &request.arch, &host_settings()?))?;
         let apt = Self { dir, _lock: lock };
-        process::output(apt.command("apt-get").args(["-qq", "update", "--error-on=any"]))
-            .context(
-                "the package lists cannot be read; is there a network? (mirror: A7670E_MIRROR)",
-            )?;
+        process::output(apt.command("apt-get").args(["-qq", "update", "--error-on=any"])).context(
+            "the package lists cannot be read; is there a network? (mirror: A7670E_MIRROR)",
+        )?;
         Ok(apt)
     }
 
@@ -98,7 +97,11 @@ impl Apt {
             bail!("{}", process::failure(&command, &output));
         }
         let text = String::from_utf8(output.stdout).context("apt gave no UTF-8")?;
-        Ok(text.lines().filter_map(|l| l.strip_prefix('\'')?.split('\'').next()).map(decode).collect())
+        Ok(text
+            .lines()
+            .filter_map(|l| l.strip_prefix('\'')?.split('\'').next())
+            .map(decode)
+            .collect())
     }
 
     /// Every package that the lists know, by the address of its file.
@@ -114,7 +117,8 @@ impl Apt {
             let (uri, file) = line.split_once('|').context("apt names no list")?;
             let base = uri.trim_end_matches('/');
             let archive = if base == sources.debian { "debian" } else { "debian-security" };
-            let list = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+            let list =
+                std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
             for stanza in list.split("\n\n").filter(|s| !s.trim().is_empty()) {
                 let (path, entry) =
                     package(stanza, archive).with_context(|| format!("in {file}"))?;
@@ -237,7 +241,8 @@ mod tests {
 
     #[test]
     fn reads_a_stanza() {
-        let stanza = "Package: a\nVersion: 1\nArchitecture: all\nFilename: pool/a.deb\nSize: 3\nSHA256: ff";
+        let stanza =
+            "Package: a\nVersion: 1\nArchitecture: all\nFilename: pool/a.deb\nSize: 3\nSHA256: ff";
         let (path, entry) = package(stanza, "debian").unwrap();
         assert_eq!((path.as_str(), entry.path.as_str()), ("pool/a.deb", "debian/pool/a.deb"));
         assert!(package("Package: a", "debian").is_err());

@@ -73,7 +73,13 @@ fn attempt<'a>(
     // Long command lines are cut well below the kernel's limit.
     for chunk in wanted.chunks(200) {
         let mut command = Command::new(HELPER);
-        command.args(["-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=2", "download-file"]);
+        command.args([
+            "-o",
+            "APT::Sandbox::User=root",
+            "-o",
+            "Acquire::Retries=2",
+            "download-file",
+        ]);
         for entry in chunk {
             command.arg(url(entry)?);
             command.arg(dir.path().join(&entry.sha256));

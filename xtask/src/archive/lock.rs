@@ -79,8 +79,7 @@ impl Lock {
             let section = sections
                 .last_mut()
                 .with_context(|| format!("line {}: stands before any [section]", index + 1))?;
-            section_line(section, line)
-                .with_context(|| format!("line {}: {line:?}", index + 1))?;
+            section_line(section, line).with_context(|| format!("line {}: {line:?}", index + 1))?;
         }
         Ok(Self { sections })
     }

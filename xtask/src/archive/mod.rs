@@ -98,12 +98,12 @@ pub fn packages(ctx: &Context, lock: &str, request: &Request) -> Result<Packages
     let path = ctx.path(&format!("images/{lock}.lock"));
     let pinned = Lock::read(&path)?.section(&request.section).cloned();
     let why = match pinned {
-        Some(section) if section.request == request.text() => {
-            match fetch::all(ctx, &section) {
-                Ok(files) => return Ok(Packages { section, locked: true, files }),
-                Err(error) => format!("its files cannot all be had:\n{error:#}"),
+        Some(section) if section.request == request.text() => match fetch::all(ctx, &section) {
+            Ok(files) => {
+                return Ok(Packages { section, locked: true, files });
             }
-        }
+            Err(error) => format!("its files cannot all be had:\n{error:#}"),
+        },
         Some(section) => format!(
             "it was made for another request\n  locked: {}\n  wanted: {}",
             section.request,

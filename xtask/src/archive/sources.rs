@@ -97,10 +97,14 @@ fn from_mmdebstrap() -> Result<Sources> {
         .arg(format!("--setup-hook=cp \"$1/etc/apt/sources.list\" '{}'; exit 1", list.display()))
         .args(["trixie", "-"]);
     // It fails by design as soon as the list is written.
-    let output = process::any_output(&mut command)
-        .context("no Debian mirror is configured: name one in A7670E_MIRROR, or install mmdebstrap")?;
+    let output = process::any_output(&mut command).context(
+        "no Debian mirror is configured: name one in A7670E_MIRROR, or install mmdebstrap",
+    )?;
     let text = std::fs::read_to_string(&list).with_context(|| {
-        format!("no mirror found: name one in A7670E_MIRROR\n{}", process::failure(&command, &output))
+        format!(
+            "no mirror found: name one in A7670E_MIRROR\n{}",
+            process::failure(&command, &output)
+        )
     })?;
     parse_list(&text).context("no mirror in mmdebstrap's sources.list: name one in A7670E_MIRROR")
 }

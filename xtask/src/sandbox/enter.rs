@@ -33,7 +33,7 @@ fn enter() -> Result<std::convert::Infallible> {
     let spec: Spec = serde_json::from_str(&spec).context("unreadable specification")?;
     let program = args.next().context("no program given")?;
 
-    rustix::system::sethostname(b"a7670e-build").context("cannot set the host name")?;
+    rustix::system::sethostname(spec.hostname.as_bytes()).context("cannot set the host name")?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     isolate(&spec).with_context(|| format!("cannot set up {}", spec.root.display()))?;
     std::env::set_current_dir(&spec.cwd)
@@ -51,8 +51,13 @@ fn isolate(spec: &Spec) -> Result<()> {
         .context("cannot make mounts private")?;
     let root = &spec.root;
     mount_bind(root, root).context("cannot bind the root")?;
-    mount_remount(root, MountFlags::BIND | MountFlags::RDONLY, "")
-        .context("cannot make the root read-only")?;
+    if spec.network {
+        share_name_servers(root).context("cannot share /etc/resolv.conf")?;
+    }
+    if !spec.writable {
+        mount_remount(root, MountFlags::BIND | MountFlags::RDONLY, "")
+            .context("cannot make the root read-only")?;
+    }
     for dir in ["work", "tmp", "run"] {
         mount("tmpfs", root.join(dir), "tmpfs", MountFlags::empty(), c"mode=755")
             .with_context(|| format!("cannot mount a tmpfs on /{dir}"))?;
@@ -66,6 +71,19 @@ fn isolate(spec: &Spec) -> Result<()> {
     std::env::set_current_dir(root)?;
     rustix::process::pivot_root(".", ".").context("cannot pivot")?;
     unmount(".", UnmountFlags::DETACH).context("cannot detach the host's root")?;
+    Ok(())
+}
+
+/// The host's file, wherever its link leads, over the root's own.
+fn share_name_servers(root: &Path) -> Result<()> {
+    let Ok(host) = Path::new("/etc/resolv.conf").canonicalize() else {
+        return Ok(());
+    };
+    let target = root.join("etc/resolv.conf");
+    if !target.is_file() {
+        File::create(&target)?;
+    }
+    mount_bind(&host, &target)?;
     Ok(())
 }
 

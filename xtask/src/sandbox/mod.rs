@@ -43,6 +43,9 @@ struct Spec {
     binds: Vec<Bind>,
     env: Vec<(String, String)>,
     cwd: PathBuf,
+    hostname: String,
+    writable: bool,
+    network: bool,
 }
 
 /// A tools root ready to run programs.
@@ -50,7 +53,6 @@ struct Spec {
 pub struct Sandbox {
     spec: Spec,
     ids: Ids,
-    network: bool,
 }
 
 impl Sandbox {
@@ -69,15 +71,21 @@ impl Sandbox {
                 binds: Vec::new(),
                 env: env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
                 cwd: "/work".into(),
+                hostname: "a7670e-build".into(),
+                writable: false,
+                network: false,
             },
             ids: Ids::Root,
-            network: false,
         }
     }
 
     /// Shows `host` (file or folder) read-only at `/work/<name>`.
     pub fn bind(mut self, host: &Path, name: &str) -> Self {
-        self.spec.binds.push(Bind { host: host.to_owned(), name: name.to_owned(), writable: false });
+        self.spec.binds.push(Bind {
+            host: host.to_owned(),
+            name: name.to_owned(),
+            writable: false,
+        });
         self
     }
 
@@ -105,15 +113,27 @@ impl Sandbox {
         self
     }
 
-    /// Lets programs use the host's network.
+    /// Lets programs use the host's network and its name servers.
     pub fn network(mut self) -> Self {
-        self.network = true;
+        self.spec.network = true;
+        self
+    }
+
+    /// Lets programs write into the root, which the caller then throws away.
+    pub fn writable_root(mut self) -> Self {
+        self.spec.writable = true;
+        self
+    }
+
+    /// Sets the host name that programs see.
+    pub fn hostname(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.spec.hostname);
         self
     }
 
     /// The command that runs `argv` inside.
     pub fn command<S: AsRef<str>>(&self, argv: &[S]) -> Result<Command> {
-        let mut command = namespaces(self.ids, self.network);
+        let mut command = namespaces(self.ids, self.spec.network);
         command
             .arg(std::env::current_exe().context("cannot find this program's own file")?)
             .arg(ENTER)

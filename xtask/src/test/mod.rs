@@ -1,6 +1,8 @@
 //! `cargo xtask test`: the parts, and the summary that ends them.
 
 mod disk;
+mod rust;
+mod tidy;
 
 use std::time::Instant;
 
@@ -19,11 +21,15 @@ pub struct Part {
 }
 
 /// All parts, in the order in which they run.
-pub const PARTS: &[Part] = &[Part {
-    name: "disk",
-    about: "disk images are sound, complete, mapped and repeatable",
-    run: disk::run,
-}];
+pub const PARTS: &[Part] = &[
+    Part { name: "tidy", about: "the rules of the house", run: tidy::run },
+    Part { name: "rust", about: "formatting, lints and every Rust test", run: rust::run },
+    Part {
+        name: "disk",
+        about: "disk images are sound, complete, mapped and repeatable",
+        run: disk::run,
+    },
+];
 
 /// Collects what passed and what failed.
 pub struct Checks {

@@ -1,0 +1,88 @@
+//! The workspace's own tests, its formatting and its lints.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use super::Checks;
+use crate::context::Context;
+use crate::process;
+
+/// Runs rustfmt, clippy and every Rust test of the workspace.
+pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
+    checks.check("formatted (cargo fmt)", quiet(ctx, &["fmt", "--all", "--check"]));
+    let lints = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    checks.check("no lint (cargo clippy)", quiet(ctx, &lints));
+
+    let mut command = cargo(ctx, &["test", "--workspace", "--locked", "--no-fail-fast"]);
+    let output = process::any_output(&mut command)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let results = Results::read(&text);
+    for name in &results.failed {
+        println!("FAILED  rust: {name}");
+    }
+    if results.passed + results.failed.len() == 0
+        || (!output.status.success() && results.failed.is_empty())
+    {
+        bail!("{}", process::failure(&command, &output));
+    }
+    if !results.failed.is_empty() {
+        println!("{text}");
+    }
+    println!("ok      rust: {} tests", results.passed);
+    checks.add(results.passed, results.failed);
+    Ok(())
+}
+
+fn cargo(ctx: &Context, arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(&ctx.repo);
+    // Set by the cargo that runs us; they are ours, not the tests'.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|n| n.starts_with("CARGO_PKG_") || n == "CARGO_MANIFEST_DIR") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn quiet(ctx: &Context, arguments: &[&str]) -> Result<()> {
+    process::output(&mut cargo(ctx, arguments))?;
+    Ok(())
+}
+
+/// What `cargo test` printed, counted.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Results {
+    passed: usize,
+    failed: Vec<String>,
+}
+
+impl Results {
+    fn read(text: &str) -> Self {
+        let mut results = Self::default();
+        for line in text.lines() {
+            let Some(rest) = line.strip_prefix("test ") else {
+                continue;
+            };
+            if rest.ends_with(" ... ok") {
+                results.passed += 1;
+            } else if let Some(name) = rest.strip_suffix(" ... FAILED") {
+                results.failed.push(name.to_owned());
+            }
+        }
+        results
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_what_cargo_prints() {
+        let text =
+            "running 2 tests\ntest a::b ... ok\ntest a::c ... FAILED\n\n---- a::c stdout ----\n";
+        assert_eq!(Results::read(text), Results { passed: 1, failed: vec!["a::c".into()] });
+    }
+}
