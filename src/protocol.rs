@@ -169,6 +169,18 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_answer_is_one_that_this_program_gives() {
+        let text = include_str!("../docs/control-protocol.md");
+        let start = text.find(r#"    {"v":1,"id":7,"result""#).unwrap();
+        let block = text[start..]
+            .lines()
+            .take_while(|line| line.starts_with("    "));
+        let line: String = block.map(str::trim).collect();
+        let reply: Reply<Status> = serde_json::from_str(&line).unwrap();
+        assert_eq!(serde_json::to_string(&reply).unwrap(), line);
+    }
+
+    #[test]
     fn refuses_with_a_code_and_the_request_number() {
         for (line, id, code) in [
             ("", 0, "bad-request"),
