@@ -120,19 +120,11 @@ pub fn answer(line: &[u8], status: impl FnOnce() -> Status) -> Reply<Status> {
     let request: Request = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => {
-            return fail(
-                envelope.id,
-                FailureCode::BadRequest,
-                format!("no request: {error}"),
-            );
+            return fail(envelope.id, FailureCode::BadRequest, format!("no request: {error}"));
         }
     };
     match request.method.as_str() {
-        "status" => Reply {
-            v: VERSION,
-            id: request.id,
-            outcome: Outcome::Result(status()),
-        },
+        "status" => Reply { v: VERSION, id: request.id, outcome: Outcome::Result(status()) },
         other => {
             let message = format!("there is no method `{other}`; there is `status`");
             fail(request.id, FailureCode::UnknownMethod, message)
@@ -145,15 +137,8 @@ mod tests {
     use super::*;
 
     fn status() -> Status {
-        let daemon = DaemonStatus {
-            version: "1.2.3".into(),
-            pid: 42,
-            uptime_s: 7,
-        };
-        Status {
-            daemon,
-            inventory: Inventory::default(),
-        }
+        let daemon = DaemonStatus { version: "1.2.3".into(), pid: 42, uptime_s: 7 };
+        Status { daemon, inventory: Inventory::default() }
     }
 
     fn text(line: &str) -> String {
@@ -172,9 +157,7 @@ mod tests {
     fn the_documented_answer_is_one_that_this_program_gives() {
         let text = include_str!("../docs/control-protocol.md");
         let start = text.find(r#"    {"v":1,"id":7,"result""#).unwrap();
-        let block = text[start..]
-            .lines()
-            .take_while(|line| line.starts_with("    "));
+        let block = text[start..].lines().take_while(|line| line.starts_with("    "));
         let line: String = block.map(str::trim).collect();
         let reply: Reply<Status> = serde_json::from_str(&line).unwrap();
         assert_eq!(serde_json::to_string(&reply).unwrap(), line);
@@ -186,11 +169,7 @@ mod tests {
             ("", 0, "bad-request"),
             ("status", 0, "bad-request"),
             (r#"{"v":1,"id":3}"#, 3, "bad-request"),
-            (
-                r#"{"v":1,"id":3,"method":"status","force":true}"#,
-                3,
-                "bad-request",
-            ),
+            (r#"{"v":1,"id":3,"method":"status","force":true}"#, 3, "bad-request"),
             (r#"{"v":2,"id":4,"verb":"x"}"#, 4, "unsupported-version"),
             (r#"{"v":1,"id":5,"method":"reboot"}"#, 5, "unknown-method"),
         ] {
@@ -205,10 +184,7 @@ mod tests {
         for line in [r#"{"v":1,"id":9,"method":"status"}"#, "nonsense"] {
             let reply = answer(line.as_bytes(), status);
             let text = serde_json::to_vec(&reply).unwrap();
-            assert_eq!(
-                serde_json::from_slice::<Reply<Status>>(&text).unwrap(),
-                reply
-            );
+            assert_eq!(serde_json::from_slice::<Reply<Status>>(&text).unwrap(), reply);
         }
     }
 }

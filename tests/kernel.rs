@@ -2,11 +2,7 @@
 //! runs this same program again in user, network and mount namespaces of its
 //! own, so it needs no privilege and touches nothing outside.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "all of this is test code"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -28,15 +24,7 @@ fn outside(name: &str) -> bool {
     }
     let script = r#"mount -t sysfs sysfs /sys && exec "$0" --exact "$1" --nocapture"#;
     let output = Command::new("unshare")
-        .args([
-            "--user",
-            "--map-root-user",
-            "--net",
-            "--mount",
-            "sh",
-            "-c",
-            script,
-        ])
+        .args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", script])
         .arg(std::env::current_exe().unwrap())
         .arg(name)
         .env(INSIDE, "1")
@@ -69,14 +57,10 @@ fn a_device_event_makes_the_service_look_again() {
     let root = tempfile::tempdir().unwrap();
     tree(root.path());
     let notify = UnixDatagram::bind(root.path().join("notify")).unwrap();
-    notify
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .unwrap();
+    notify.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let told = || {
         let mut buffer = [0; 4096];
-        let length = notify
-            .recv(&mut buffer)
-            .expect("the service noticed nothing");
+        let length = notify.recv(&mut buffer).expect("the service noticed nothing");
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     };
     let _daemon = Daemon(
@@ -118,10 +102,7 @@ fn rename(device: &str) -> Command {
 }
 
 fn ip(arguments: &str) {
-    let status = Command::new("ip")
-        .args(arguments.split(' '))
-        .status()
-        .expect("needs ip(8)");
+    let status = Command::new("ip").args(arguments.split(' ')).status().expect("needs ip(8)");
     assert!(status.success(), "ip {arguments}");
 }
 
@@ -150,10 +131,7 @@ fn sticks_that_appear_together_get_different_names() {
     }
     let before = names();
     let devices: Vec<_> = before.iter().filter(|name| *name != "lo").collect();
-    let mut running: Vec<_> = devices
-        .iter()
-        .map(|name| rename(name).spawn().unwrap())
-        .collect();
+    let mut running: Vec<_> = devices.iter().map(|name| rename(name).spawn().unwrap()).collect();
     for child in &mut running {
         assert!(child.wait().unwrap().success());
     }

@@ -1,11 +1,7 @@
 //! The udev rules and the catalogue say the same: which ids, which interface
 //! does what.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "all of this is test code"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
 use std::collections::BTreeSet;
 
@@ -33,29 +29,15 @@ fn the_roles_are_the_catalogues() {
             let layout = value(line, "ENV{A7670E_LAYOUT}")?;
             let interface = value(line, "ENV{.A7670E_IF}")?;
             let role = value(line, "ENV{A7670E_ROLE}")?;
-            Some((
-                layout.into(),
-                u8::from_str_radix(interface, 16).unwrap(),
-                role.into(),
-            ))
+            Some((layout.into(), u8::from_str_radix(interface, 16).unwrap(), role.into()))
         })
         .collect();
     let known: BTreeSet<_> = COMPOSITIONS
         .iter()
         .flat_map(|row| row.serial.iter().map(|port| (row.layout, port)))
-        .map(|(layout, port)| {
-            (
-                layout.to_owned(),
-                port.interface,
-                port.role.name().to_owned(),
-            )
-        })
+        .map(|(layout, port)| (layout.to_owned(), port.interface, port.role.name().to_owned()))
         .collect();
-    assert_eq!(
-        written.len(),
-        known.len(),
-        "a line twice, or one too few: {written:?}"
-    );
+    assert_eq!(written.len(), known.len(), "a line twice, or one too few: {written:?}");
     assert_eq!(BTreeSet::from_iter(written), known);
 }
 

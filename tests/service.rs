@@ -1,11 +1,7 @@
 //! The real binary: started on a fake sysfs, asked over its socket, stopped by
 //! a signal.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "all of this is test code"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -59,17 +55,12 @@ impl Place {
     /// The next message to the service manager.
     fn told(&self) -> String {
         let mut buffer = [0; 4096];
-        let length = self
-            .notify
-            .recv(&mut buffer)
-            .expect("the service manager was told nothing");
+        let length = self.notify.recv(&mut buffer).expect("the service manager was told nothing");
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     }
 
     fn start(&self) -> Daemon {
-        let daemon = Daemon {
-            child: self.command().spawn().unwrap(),
-        };
+        let daemon = Daemon { child: self.command().spawn().unwrap() };
         let ready = self.told();
         assert!(ready.lines().any(|line| line == "READY=1"), "{ready}");
         daemon
@@ -77,11 +68,7 @@ impl Place {
 
     fn status(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(PROGRAM);
-        command
-            .arg("status")
-            .args(arguments)
-            .arg("--socket")
-            .arg(self.socket());
+        command.arg("status").args(arguments).arg("--socket").arg(self.socket());
         command.output().unwrap()
     }
 
@@ -118,12 +105,7 @@ impl Daemon {
 
     fn log(&mut self) -> String {
         let mut text = String::new();
-        self.child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut text)
-            .unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
         text
     }
 }
@@ -140,43 +122,24 @@ impl Drop for Daemon {
 fn finds_two_sticks_and_reports_them() {
     let place = Place::new();
     plug(place.root.path(), "1-1.3", 0x9011, &a76xx_ecm(0, "wwan0"));
-    plug(
-        place.root.path(),
-        "1-1.2",
-        0x9011,
-        &a76xx_rndis_extra(3, "wwan1"),
-    );
+    plug(place.root.path(), "1-1.2", 0x9011, &a76xx_rndis_extra(3, "wwan1"));
     let daemon = place.start();
 
     let output = place.status(&["--json"]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(status["daemon"]["pid"], daemon.child.id());
     let modems = status["modems"].as_array().unwrap();
-    let paths: Vec<_> = modems
-        .iter()
-        .map(|modem| modem["usb_path"].as_str().unwrap())
-        .collect();
+    let paths: Vec<_> = modems.iter().map(|modem| modem["usb_path"].as_str().unwrap()).collect();
     assert_eq!(paths, ["1-1.2", "1-1.3"]);
     assert_eq!(modems[0]["network"]["kind"], "rndis");
     assert_eq!(modems[0]["ports"][2]["role"], "at");
     assert_eq!(modems[0]["ports"][2]["device"], "/dev/ttyUSB5");
-    assert_eq!(
-        modems[1]["ports"][1]["link"],
-        "/dev/a7670e/by-path/1-1.3/at"
-    );
+    assert_eq!(modems[1]["ports"][1]["link"], "/dev/a7670e/by-path/1-1.3/at");
     assert_eq!(modems[1]["problems"], serde_json::json!([]));
 
     let text = String::from_utf8(place.status(&[]).stdout).unwrap();
-    for part in [
-        "modem 1-1.2  A76XX (1e0e:9011)",
-        "/dev/ttyUSB1",
-        "wwan0  (ECM, cdc_ether)",
-    ] {
+    for part in ["modem 1-1.2  A76XX (1e0e:9011)", "/dev/ttyUSB1", "wwan0  (ECM, cdc_ether)"] {
         assert!(text.contains(part), "{part} not in:\n{text}");
     }
 }
@@ -186,10 +149,7 @@ fn ends_cleanly_on_either_signal() {
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
         let place = Place::new();
         let mut daemon = place.start();
-        let mode = std::fs::metadata(place.socket())
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = std::fs::metadata(place.socket()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o660);
         daemon.signal(signal);
         assert_eq!(daemon.wait().code(), Some(0));
@@ -220,9 +180,7 @@ fn says_so_when_the_service_is_not_running() {
 fn a_second_daemon_is_refused() {
     let place = Place::new();
     let _first = place.start();
-    let mut second = Daemon {
-        child: place.command().spawn().unwrap(),
-    };
+    let mut second = Daemon { child: place.command().spawn().unwrap() };
     assert_eq!(second.wait().code(), Some(1));
     let log = second.log();
     assert!(log.contains("another a7670e already listens on"), "{log}");
@@ -234,14 +192,9 @@ fn feeds_the_watchdog() {
     let place = Place::new();
     let mut command = place.command();
     command.env("WATCHDOG_USEC", "200000");
-    let _daemon = Daemon {
-        child: command.spawn().unwrap(),
-    };
+    let _daemon = Daemon { child: command.spawn().unwrap() };
     let told: Vec<_> = (0..4).map(|_| place.told()).collect();
-    let fed = told
-        .iter()
-        .filter(|message| message.contains("WATCHDOG=1"))
-        .count();
+    let fed = told.iter().filter(|message| message.contains("WATCHDOG=1")).count();
     assert_eq!(fed, 3, "{told:?}");
 }
 

@@ -4,11 +4,7 @@
 //! that `A7670E_UDEV_ROOT` names (one with udev 254 or later and ModemManager's
 //! rules, such as the image's or the tools root), or in this machine's.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "all of this is test code"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,16 +35,7 @@ SYSTEMD_DEVICE_VERIFY_SYSFS=0 exec chroot . sh -c "$command"
 fn sandbox(sysfs: &Path, command: &str) -> String {
     let root = std::env::var("A7670E_UDEV_ROOT").unwrap_or_else(|_| "/".to_owned());
     let output = Command::new("unshare")
-        .args([
-            "--user",
-            "--map-root-user",
-            "--net",
-            "--mount",
-            "sh",
-            "-c",
-            SANDBOX,
-            "sandbox",
-        ])
+        .args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", SANDBOX, "sandbox"])
         .arg(root)
         .arg(sysfs)
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("images/files"))
@@ -88,10 +75,7 @@ fn verdict(text: &str) -> Verdict {
         } else if let Some(command) = line.strip_prefix("RUN{program} : /usr/bin/a7670e ") {
             found.insert("RUN".into(), command.into());
         } else if let Some((key, value)) = line.split_once('=') {
-            if key
-                .bytes()
-                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-            {
+            if key.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_') {
                 found.insert(key.into(), value.into());
             }
         }
@@ -100,13 +84,8 @@ fn verdict(text: &str) -> Verdict {
 }
 
 fn links(verdict: &Verdict) -> Vec<&str> {
-    let all = verdict
-        .get("DEVLINKS")
-        .map_or("", String::as_str)
-        .split(' ');
-    let mut ours: Vec<_> = all
-        .filter_map(|link| link.strip_prefix("/dev/a7670e/"))
-        .collect();
+    let all = verdict.get("DEVLINKS").map_or("", String::as_str).split(' ');
+    let mut ours: Vec<_> = all.filter_map(|link| link.strip_prefix("/dev/a7670e/")).collect();
     ours.sort_unstable();
     ours
 }
@@ -129,14 +108,8 @@ fn bus(sticks: &[(&str, u16, Vec<Interface>)]) -> tempfile::TempDir {
 #[ignore = "needs udevadm and ModemManager's rules, see the head of this file"]
 fn the_rules_are_sound() {
     let root = bus(&[("1-1.2", 0x9011, a76xx_ecm(0, "usb0"))]);
-    let text = sandbox(
-        root.path(),
-        "udevadm verify /run/udev/rules.d/*a7670e*.rules",
-    );
-    assert!(
-        text.contains("Success: 2") && text.contains("Fail:    0"),
-        "{text}"
-    );
+    let text = sandbox(root.path(), "udevadm verify /run/udev/rules.d/*a7670e*.rules");
+    assert!(text.contains("Success: 2") && text.contains("Fail:    0"), "{text}");
 }
 
 #[test]
@@ -148,9 +121,7 @@ fn a76xx_ports() {
         ("1-1.2", 0x9011, a76xx_ecm(4, "wwan1")),
     ]);
     let ttys = ["tty/ttyUSB0", "tty/ttyUSB1", "tty/ttyUSB2", "tty/ttyUSB3"];
-    let [diag, extra, at, modem] = &judge(root.path(), &ttys)[..] else {
-        panic!()
-    };
+    let [diag, extra, at, modem] = &judge(root.path(), &ttys)[..] else { panic!() };
     assert_eq!(links(diag), ["by-path/1-1.4/diag", "diag"]);
     assert_eq!(links(extra), ["by-path/1-1.4/extra"]);
     assert_eq!(links(at), ["at", "by-path/1-1.4/at"]);
@@ -164,9 +135,7 @@ fn a76xx_ports() {
         assert_eq!(port["PRIORITY"], "60");
     }
     // The other stick, in the lower port, has precedence for the plain names.
-    let [at] = &judge(root.path(), &["tty/ttyUSB5"])[..] else {
-        panic!()
-    };
+    let [at] = &judge(root.path(), &["tty/ttyUSB5"])[..] else { panic!() };
     assert_eq!(links(at), ["at", "by-path/1-1.2/at"]);
     assert_eq!(at["PRIORITY"], "80");
 }
@@ -175,18 +144,9 @@ fn a76xx_ports() {
 #[ignore = "needs udevadm and ModemManager's rules, see the head of this file"]
 fn sim7600_at_the_same_ids_is_left_to_probing() {
     let root = bus(&[("1-1", 0x9011, sim7600_rndis(0, "usb0"))]);
-    let ttys = [
-        "tty/ttyUSB0",
-        "tty/ttyUSB1",
-        "tty/ttyUSB2",
-        "tty/ttyUSB3",
-        "tty/ttyUSB4",
-    ];
+    let ttys = ["tty/ttyUSB0", "tty/ttyUSB1", "tty/ttyUSB2", "tty/ttyUSB3", "tty/ttyUSB4"];
     let ports = judge(root.path(), &ttys);
-    let roles: Vec<_> = ports
-        .iter()
-        .map(|port| port["A7670E_ROLE"].as_str())
-        .collect();
+    let roles: Vec<_> = ports.iter().map(|port| port["A7670E_ROLE"].as_str()).collect();
     assert_eq!(roles, ["diag", "nmea", "at", "modem", "audio"]);
     let hints: Vec<_> = ports.iter().map(modem_manager).collect();
     assert_eq!(hints[0], ["ID_MM_PORT_TYPE_QCDM"]);
@@ -215,24 +175,13 @@ fn sim7600_with_vendor_network() {
 #[ignore = "needs udevadm and ModemManager's rules, see the head of this file"]
 fn the_network_function_gets_its_name_from_the_kernel_and_nobody_else() {
     let root = bus(&[("1-1.2", 0x9011, a76xx_ecm(0, "usb0"))]);
-    let [net] = &judge(root.path(), &["net/usb0"])[..] else {
-        panic!()
-    };
+    let [net] = &judge(root.path(), &["net/usb0"])[..] else { panic!() };
     assert_eq!(net["RUN"], "net-name usb0");
-    assert_eq!(
-        net["ID_NET_LINK_FILE"],
-        "/run/systemd/network/70-a7670e.link"
-    );
+    assert_eq!(net["ID_NET_LINK_FILE"], "/run/systemd/network/70-a7670e.link");
     // A universally administered MAC is what Debian's own rule looks for.
-    let address = root
-        .path()
-        .join(common::CONTROLLER)
-        .join("1-1.2/1-1.2:1.0/net/usb0/address");
+    let address = root.path().join(common::CONTROLLER).join("1-1.2/1-1.2:1.0/net/usb0/address");
     std::fs::write(address, "f0:0c:29:a3:9b:6d\n").unwrap();
-    let text = sandbox(
-        root.path(),
-        "udevadm test --action=add /sys/class/net/usb0 2>&1",
-    );
+    let text = sandbox(root.path(), "udevadm test --action=add /sys/class/net/usb0 2>&1");
     assert!(text.contains("Network interface name:\n  usb0\n"), "{text}");
 }
 
@@ -241,10 +190,7 @@ fn the_network_function_gets_its_name_from_the_kernel_and_nobody_else() {
 fn other_devices_are_left_alone() {
     let root = bus(&[("1-1", 0x9100, a76xx_ecm(0, "usb0"))]);
     for verdict in judge(root.path(), &["tty/ttyUSB1", "net/usb0"]) {
-        assert!(
-            !verdict.keys().any(|key| key.starts_with("A7670E")),
-            "{verdict:?}"
-        );
+        assert!(!verdict.keys().any(|key| key.starts_with("A7670E")), "{verdict:?}");
         assert!(!verdict.contains_key("RUN"), "{verdict:?}");
     }
 }

@@ -81,10 +81,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
 }
 
 fn run(parser: &mut Parser) -> Result<Command, Error> {
-    let mut options = Options {
-        sysfs: "/sys".into(),
-        socket: protocol::SOCKET.into(),
-    };
+    let mut options = Options { sysfs: "/sys".into(), socket: protocol::SOCKET.into() };
     while let Some(arg) = parser.next()? {
         match arg {
             Long("sysfs") => options.sysfs = parser.value()?.into(),
@@ -136,27 +133,13 @@ mod tests {
         assert_eq!(parsed("--help"), Ok(Command::Help));
         assert_eq!(parsed("run --help"), Ok(Command::Help));
         assert_eq!(parsed("-V"), Ok(Command::Version));
-        let options = Options {
-            sysfs: "/x".into(),
-            socket: "/y".into(),
-        };
-        assert_eq!(
-            parsed("run --sysfs=/x --socket /y"),
-            Ok(Command::Run(options))
-        );
+        let options = Options { sysfs: "/x".into(), socket: "/y".into() };
+        assert_eq!(parsed("run --sysfs=/x --socket /y"), Ok(Command::Run(options)));
         assert_eq!(
             parsed("status --json"),
-            Ok(Command::Status {
-                socket: protocol::SOCKET.into(),
-                json: true
-            })
+            Ok(Command::Status { socket: protocol::SOCKET.into(), json: true })
         );
-        assert_eq!(
-            parsed("net-name usb0"),
-            Ok(Command::NetName {
-                device: "usb0".into()
-            })
-        );
+        assert_eq!(parsed("net-name usb0"), Ok(Command::NetName { device: "usb0".into() }));
     }
 
     #[test]

@@ -61,11 +61,7 @@ fn ask(socket: &Path) -> Result<Status> {
     })?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let request = Request {
-        v: VERSION,
-        id: 1,
-        method: "status".to_owned(),
-    };
+    let request = Request { v: VERSION, id: 1, method: "status".to_owned() };
     let mut line = serde_json::to_vec(&request)?;
     line.push(b'\n');
     stream.write_all(&line).context("cannot ask the service")?;
@@ -93,17 +89,9 @@ fn render(status: &Status) -> String {
     ));
     for modem in &status.inventory.modems {
         line(String::new());
-        line(format!(
-            "modem {}  {} ({})",
-            modem.usb_path, modem.model, modem.usb_id
-        ));
+        line(format!("modem {}  {} ({})", modem.usb_path, modem.model, modem.usb_id));
         for port in &modem.ports {
-            line(format!(
-                "  {:<8} {}  ({})",
-                port.role.name(),
-                port.device,
-                port.link
-            ));
+            line(format!("  {:<8} {}  ({})", port.role.name(), port.device, port.link));
         }
         let network = &modem.network;
         let kind = format!("{:?}", network.kind).to_uppercase();
@@ -119,10 +107,7 @@ fn render(status: &Status) -> String {
     }
     for device in &status.inventory.unrecognised {
         line(String::new());
-        line(format!(
-            "device {}  {}, no known modem",
-            device.usb_path, device.usb_id
-        ));
+        line(format!("device {}  {}, no known modem", device.usb_path, device.usb_id));
         line(format!("  interfaces {}", device.interfaces.join(" ")));
     }
     if status.inventory.modems.is_empty() {

@@ -44,10 +44,7 @@ impl Control {
         }
         let listener = UnixListener::bind(path)
             .with_context(|| format!("cannot listen on {}", path.display()))?;
-        let control = Control {
-            listener,
-            path: path.to_owned(),
-        };
+        let control = Control { listener, path: path.to_owned() };
         fs::set_permissions(path, Permissions::from_mode(0o660))
             .with_context(|| format!("cannot set the mode of {}", path.display()))?;
         Ok(control)
@@ -84,10 +81,7 @@ pub async fn serve(mut stream: UnixStream, answer: impl Fn(&[u8]) -> Vec<u8>) ->
         let limit = MAX_LINE as u64 + 1;
         let mut limited = (&mut reader).take(limit);
         let read = limited.read_until(b'\n', &mut line);
-        match timeout(CLIENT_TIMEOUT, read)
-            .await
-            .context("client is silent")??
-        {
+        match timeout(CLIENT_TIMEOUT, read).await.context("client is silent")?? {
             0 => return Ok(()),
             _ if line.last() == Some(&b'\n') => line.truncate(line.len() - 1),
             _ if line.len() > MAX_LINE => {
@@ -113,11 +107,7 @@ pub async fn refuse(mut stream: UnixStream) -> Result<()> {
 
 /// A reply to a request that was not read, as a line without its newline.
 fn refusal(code: FailureCode, message: String) -> Vec<u8> {
-    encode(&Reply::<()> {
-        v: VERSION,
-        id: 0,
-        outcome: Outcome::Error(Failure { code, message }),
-    })
+    encode(&Reply::<()> { v: VERSION, id: 0, outcome: Outcome::Error(Failure { code, message }) })
 }
 
 /// A reply as a line without its newline.
@@ -130,8 +120,6 @@ pub fn encode<T: serde::Serialize>(reply: &Reply<T>) -> Vec<u8> {
 async fn send(writer: &mut tokio::net::unix::WriteHalf<'_>, line: &[u8]) -> Result<()> {
     let mut bytes = line.to_vec();
     bytes.push(b'\n');
-    timeout(CLIENT_TIMEOUT, writer.write_all(&bytes))
-        .await
-        .context("client does not read")??;
+    timeout(CLIENT_TIMEOUT, writer.write_all(&bytes)).await.context("client does not read")??;
     Ok(())
 }

@@ -147,10 +147,7 @@ struct Reader {
 impl State {
     fn new(inventory: Inventory) -> State {
         report(&Inventory::default(), &inventory);
-        State {
-            inventory: watch::Sender::new(Arc::new(inventory)),
-            started: Instant::now(),
-        }
+        State { inventory: watch::Sender::new(Arc::new(inventory)), started: Instant::now() }
     }
 
     fn inventory(&self) -> Arc<Inventory> {
@@ -169,10 +166,7 @@ impl State {
     }
 
     fn reader(&self) -> Reader {
-        Reader {
-            inventory: self.inventory.subscribe(),
-            started: self.started,
-        }
+        Reader { inventory: self.inventory.subscribe(), started: self.started }
     }
 }
 
@@ -192,29 +186,16 @@ impl Reader {
 /// Logs the difference between two states of the bus.
 fn report(old: &Inventory, new: &Inventory) {
     for modem in &old.modems {
-        if !new
-            .modems
-            .iter()
-            .any(|other| other.usb_path == modem.usb_path)
-        {
+        if !new.modems.iter().any(|other| other.usb_path == modem.usb_path) {
             tracing::info!("modem at {} is gone", modem.usb_path);
         }
     }
     for modem in &new.modems {
-        if old
-            .modems
-            .iter()
-            .find(|other| other.usb_path == modem.usb_path)
-            != Some(modem)
-        {
+        if old.modems.iter().find(|other| other.usb_path == modem.usb_path) != Some(modem) {
             tracing::info!("{}", describe(modem));
         }
     }
-    for device in new
-        .unrecognised
-        .iter()
-        .filter(|device| !old.unrecognised.contains(device))
-    {
+    for device in new.unrecognised.iter().filter(|device| !old.unrecognised.contains(device)) {
         tracing::warn!(
             "{} at {} has interfaces of no known modem: {}",
             device.usb_id,
@@ -225,22 +206,10 @@ fn report(old: &Inventory, new: &Inventory) {
 }
 
 fn describe(modem: &Modem) -> String {
-    let network = modem
-        .network
-        .device
-        .as_deref()
-        .unwrap_or("no network device yet");
-    let ports: Vec<_> = modem
-        .ports
-        .iter()
-        .map(|port| format!("{} {}", port.role.name(), port.device))
-        .collect();
-    format!(
-        "{} at {}: {network}; {}",
-        modem.model,
-        modem.usb_path,
-        ports.join(", ")
-    )
+    let network = modem.network.device.as_deref().unwrap_or("no network device yet");
+    let ports: Vec<_> =
+        modem.ports.iter().map(|port| format!("{} {}", port.role.name(), port.device)).collect();
+    format!("{} at {}: {network}; {}", modem.model, modem.usb_path, ports.join(", "))
 }
 
 /// One line for `systemctl status`.
@@ -249,17 +218,9 @@ fn summary(inventory: &Inventory) -> String {
         .modems
         .iter()
         .map(|modem| {
-            let state = if modem.problems.is_empty() {
-                ""
-            } else {
-                ", incomplete"
-            };
+            let state = if modem.problems.is_empty() { "" } else { ", incomplete" };
             format!("{} at {}{state}", modem.model, modem.usb_path)
         })
         .collect();
-    if modems.is_empty() {
-        "no modem".to_owned()
-    } else {
-        modems.join("; ")
-    }
+    if modems.is_empty() { "no modem".to_owned() } else { modems.join("; ") }
 }

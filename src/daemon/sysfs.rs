@@ -48,22 +48,12 @@ fn device(dir: &Path, path: UsbPath) -> Result<Option<DeviceFacts>> {
     for name in list(dir)?.iter().filter(|name| name.starts_with(&prefix)) {
         interfaces.extend(interface(&dir.join(name))?);
     }
-    Ok(Some(DeviceFacts {
-        path,
-        vendor,
-        product,
-        interfaces,
-    }))
+    Ok(Some(DeviceFacts { path, vendor, product, interfaces }))
 }
 
 fn interface(dir: &Path) -> Result<Option<InterfaceFacts>> {
     let mut fields = [0; 4];
-    let names = [
-        "bInterfaceNumber",
-        "bInterfaceClass",
-        "bInterfaceSubClass",
-        "bInterfaceProtocol",
-    ];
+    let names = ["bInterfaceNumber", "bInterfaceClass", "bInterfaceSubClass", "bInterfaceProtocol"];
     for (field, name) in fields.iter_mut().zip(names) {
         match hex(dir, name)?.map(u8::try_from) {
             Some(Ok(value)) => *field = value,
@@ -101,11 +91,7 @@ fn tty(dir: &Path) -> Result<Option<String>> {
 fn driver(dir: &Path) -> Result<Option<String>> {
     let link = dir.join("driver");
     let target = unless_gone(fs::read_link(&link)).with_context(|| link.display().to_string())?;
-    Ok(target
-        .as_deref()
-        .and_then(Path::file_name)
-        .and_then(OsStr::to_str)
-        .map(str::to_owned))
+    Ok(target.as_deref().and_then(Path::file_name).and_then(OsStr::to_str).map(str::to_owned))
 }
 
 /// A hexadecimal attribute without `0x`, as all USB descriptor fields are.
@@ -115,11 +101,7 @@ fn hex(dir: &Path, name: &str) -> Result<Option<u16>> {
         unless_gone(fs::read_to_string(&path)).with_context(|| path.display().to_string())?;
     text.map(|text| {
         u16::from_str_radix(text.trim_end(), 16).with_context(|| {
-            format!(
-                "{}: `{}` is no hexadecimal number",
-                path.display(),
-                text.trim_end()
-            )
+            format!("{}: `{}` is no hexadecimal number", path.display(), text.trim_end())
         })
     })
     .transpose()
@@ -130,11 +112,7 @@ fn hex(dir: &Path, name: &str) -> Result<Option<u16>> {
 fn list(dir: &Path) -> Result<Vec<String>> {
     let read = || -> io::Result<Vec<String>> {
         fs::read_dir(dir)?
-            .filter_map(|entry| {
-                entry
-                    .map(|entry| entry.file_name().into_string().ok())
-                    .transpose()
-            })
+            .filter_map(|entry| entry.map(|entry| entry.file_name().into_string().ok()).transpose())
             .collect()
     };
     let names = unless_gone(read()).with_context(|| dir.display().to_string())?;

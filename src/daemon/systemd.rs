@@ -28,9 +28,7 @@ pub fn alive() {
 /// How often to call [`alive`]: half of what the unit's `WatchdogSec=` allows,
 /// as sd_watchdog_enabled(3) recommends. None when the unit has none.
 pub fn watchdog_period() -> Option<Duration> {
-    sd_notify::watchdog_enabled()
-        .map(|limit| limit / 2)
-        .filter(|period| !period.is_zero())
+    sd_notify::watchdog_enabled().map(|limit| limit / 2).filter(|period| !period.is_zero())
 }
 
 /// A service manager that cannot be told is worth a line, not the service.

@@ -33,12 +33,8 @@ impl Uevents {
     /// The kernel has no netlink, or there are no file descriptors left.
     pub fn open() -> io::Result<Uevents> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(
-            AddressFamily::NETLINK,
-            SocketType::DGRAM,
-            flags,
-            Some(KOBJECT_UEVENT),
-        )?;
+        let socket =
+            socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
         bind(&socket, &SocketAddrNetlink::new(0, KERNEL_GROUP))?;
         // SAFETY: an OwnedFd keeps its one descriptor open and the same until it
         // is dropped, which AsyncFd does after deregistering it.

@@ -101,19 +101,11 @@ pub struct Composition {
 }
 
 const fn port(interface: u8, role: Role) -> SerialRow {
-    SerialRow {
-        interface,
-        role,
-        always: true,
-    }
+    SerialRow { interface, role, always: true }
 }
 
 const fn maybe(interface: u8, role: Role) -> SerialRow {
-    SerialRow {
-        interface,
-        role,
-        always: false,
-    }
+    SerialRow { interface, role, always: false }
 }
 
 /// A7670, A7672, A7600x-H, A7602, A7608 (ASR chips).
@@ -122,12 +114,8 @@ const fn maybe(interface: u8, role: Role) -> SerialRow {
 /// A7602E-H": 02 ignored, 04 AT primary, 05 PPP) and SIMCom's "A76XX Series
 /// Linux USB" note V1.00 (ttyUSB0 diag, 1 AT, 2 modem). 3: units with four
 /// ttyUSB; the note has NMEA there when GNSS is on.
-const A76XX_SERIAL: &[SerialRow] = &[
-    port(2, Role::Diag),
-    maybe(3, Role::Extra),
-    port(4, Role::At),
-    port(5, Role::Modem),
-];
+const A76XX_SERIAL: &[SerialRow] =
+    &[port(2, Role::Diag), maybe(3, Role::Extra), port(4, Role::At), port(5, Role::Modem)];
 
 /// SIM7500, SIM7600 (Qualcomm chips), vendor composition.
 ///
@@ -260,18 +248,13 @@ impl Composition {
     pub fn matches(&self, device: &DeviceFacts) -> bool {
         (self.vendor, self.product) == (device.vendor, device.product)
             && (self.network.interface.is_none()
-                || device
-                    .interfaces
-                    .iter()
-                    .any(|interface| self.network.matches(interface)))
+                || device.interfaces.iter().any(|interface| self.network.matches(interface)))
     }
 }
 
 /// Whether a device with these ids may be a modem of ours.
 pub fn is_candidate(vendor: u16, product: u16) -> bool {
-    COMPOSITIONS
-        .iter()
-        .any(|row| (row.vendor, row.product) == (vendor, product))
+    COMPOSITIONS.iter().any(|row| (row.vendor, row.product) == (vendor, product))
 }
 
 #[cfg(test)]

@@ -91,9 +91,7 @@ pub fn inventory(devices: &[DeviceFacts]) -> Inventory {
         }
     }
     found.modems.sort_by(|a, b| a.usb_path.cmp(&b.usb_path));
-    found
-        .unrecognised
-        .sort_by(|a, b| a.usb_path.cmp(&b.usb_path));
+    found.unrecognised.sort_by(|a, b| a.usb_path.cmp(&b.usb_path));
     found
 }
 
@@ -105,10 +103,7 @@ fn modem(device: &DeviceFacts, row: &Composition) -> Modem {
     let mut problems = Vec::new();
     let mut ports = Vec::new();
     for serial in row.serial {
-        let interface = device
-            .interfaces
-            .iter()
-            .find(|i| i.number == serial.interface);
+        let interface = device.interfaces.iter().find(|i| i.number == serial.interface);
         match interface.and_then(|i| i.tty.as_ref()) {
             Some(tty) => ports.push(port(device, serial, tty)),
             None if serial.always => problems.push(missing_port(interface, serial, row)),
@@ -132,9 +127,7 @@ fn modem(device: &DeviceFacts, row: &Composition) -> Modem {
             interface: interface.map(|i| i.number),
             device: interface.and_then(|i| i.net.clone()),
             driver: interface.and_then(|i| i.driver.clone()),
-            control: interface
-                .and_then(|i| i.control.as_ref())
-                .map(|c| format!("/dev/{c}")),
+            control: interface.and_then(|i| i.control.as_ref()).map(|c| format!("/dev/{c}")),
         },
         problems,
     }
@@ -168,9 +161,7 @@ fn missing_port(
 }
 
 fn missing_net(interface: Option<&InterfaceFacts>, row: &Composition) -> String {
-    let place = interface
-        .map(|i| format!(" (USB interface {})", i.number))
-        .unwrap_or_default();
+    let place = interface.map(|i| format!(" (USB interface {})", i.number)).unwrap_or_default();
     match interface.and_then(|i| i.driver.as_ref()) {
         Some(driver) => {
             format!("the network function{place} has no network device, although `{driver}` has it")
@@ -183,11 +174,7 @@ fn missing_net(interface: Option<&InterfaceFacts>, row: &Composition) -> String 
 }
 
 fn unrecognised(device: &DeviceFacts) -> Unrecognised {
-    let mut interfaces: Vec<_> = device
-        .interfaces
-        .iter()
-        .map(|i| (i.number, i.class))
-        .collect();
+    let mut interfaces: Vec<_> = device.interfaces.iter().map(|i| (i.number, i.class)).collect();
     interfaces.sort_unstable();
     Unrecognised {
         usb_path: device.path.clone(),

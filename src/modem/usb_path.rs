@@ -37,11 +37,7 @@ impl FromStr for UsbPath {
         };
         // `parse` also takes "+1" and "01", which the kernel never writes and
         // which would make two names for one place.
-        if path.to_string() == text {
-            Ok(path)
-        } else {
-            Err(bad())
-        }
+        if path.to_string() == text { Ok(path) } else { Err(bad()) }
     }
 }
 
@@ -76,9 +72,7 @@ impl serde::Serialize for UsbPath {
 
 impl<'de> serde::Deserialize<'de> for UsbPath {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -91,18 +85,7 @@ mod tests {
         for good in ["1-1", "1-1.2", "3-1.4.2.10"] {
             assert_eq!(good.parse::<UsbPath>().unwrap().to_string(), good);
         }
-        for bad in [
-            "usb1",
-            "1-1.2:1.0",
-            "1-",
-            "1-1.",
-            "-1",
-            "",
-            "1-+1",
-            "1-01",
-            "1-1.256",
-            "a-b",
-        ] {
+        for bad in ["usb1", "1-1.2:1.0", "1-", "1-1.", "-1", "", "1-+1", "1-01", "1-1.256", "a-b"] {
             assert!(bad.parse::<UsbPath>().is_err(), "{bad}");
         }
     }

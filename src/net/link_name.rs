@@ -56,27 +56,15 @@ pub fn rename(sysfs: &Path, name: &str) -> Result<()> {
 
 fn set_name(index: i32) -> io::Result<()> {
     // Protocol 0 is NETLINK_ROUTE.
-    let socket = socket_with(
-        AddressFamily::NETLINK,
-        SocketType::RAW,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
-    sendto(
-        &socket,
-        &request(index),
-        SendFlags::empty(),
-        &SocketAddrNetlink::new(0, 0),
-    )?;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    sendto(&socket, &request(index), SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
     // The answer repeats the request after its own header and error number.
     let mut buffer = [0; 256];
     let (_, length) = recv(&socket, &mut buffer, RecvFlags::empty())?;
     match error_number(&buffer[..length.min(buffer.len())]) {
         Some(0) => Ok(()),
         Some(error) => Err(io::Error::from_raw_os_error(-error)),
-        None => Err(io::Error::other(
-            "the kernel's answer is no acknowledgement",
-        )),
+        None => Err(io::Error::other("the kernel's answer is no acknowledgement")),
     }
 }
 
@@ -105,10 +93,7 @@ fn request(index: i32) -> Vec<u8> {
 /// The error number of an NLMSG_ERROR message, 0 for success, else negative.
 fn error_number(message: &[u8]) -> Option<i32> {
     let kind = u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?);
-    let error = message
-        .get(NLMSG_HEADER..NLMSG_HEADER + 4)?
-        .try_into()
-        .ok()?;
+    let error = message.get(NLMSG_HEADER..NLMSG_HEADER + 4)?.try_into().ok()?;
     (kind == NLMSG_ERROR).then(|| i32::from_ne_bytes(error))
 }
 
@@ -141,12 +126,7 @@ mod tests {
         let empty = tempfile::tempdir().unwrap();
         rename(empty.path(), "wwan3").unwrap();
         for bad in ["", "../x", "."] {
-            assert!(
-                rename(empty.path(), bad)
-                    .unwrap_err()
-                    .to_string()
-                    .contains("no name")
-            );
+            assert!(rename(empty.path(), bad).unwrap_err().to_string().contains("no name"));
         }
         let error = rename(empty.path(), "usb0").unwrap_err().to_string();
         assert!(error.contains("no network device `usb0`"), "{error}");

@@ -111,14 +111,7 @@ fn network(root: &Path, dir: &str, name: &str) {
     let uevent = format!("INTERFACE={name}\nIFINDEX={index}");
     class_device(root, &format!("{dir}/net"), "net", name, &uevent);
     let dir = root.join(format!("{dir}/net/{name}"));
-    attributes(
-        &dir,
-        &[
-            ("ifindex", &index),
-            ("address", "ae:0c:29:a3:9b:6d"),
-            ("type", "1"),
-        ],
-    );
+    attributes(&dir, &[("ifindex", &index), ("address", "ae:0c:29:a3:9b:6d"), ("type", "1")]);
 }
 
 fn class_device(root: &Path, parent: &str, class: &str, name: &str, uevent: &str) {
@@ -170,12 +163,7 @@ pub fn sim7600_rndis(first_tty: u8, net: &str) -> Vec<Interface> {
         bound(1, [0x0a, 0, 0], "rndis_host", Child::None),
     ];
     all.extend(serial(&[2, 3, 4, 5, 6], first_tty));
-    all.push(Interface {
-        number: 7,
-        class: [0xff, 0x42, 1],
-        driver: None,
-        child: Child::None,
-    });
+    all.push(Interface { number: 7, class: [0xff, 0x42, 1], driver: None, child: Child::None });
     all
 }
 
@@ -185,41 +173,21 @@ pub fn sim7600_vendor(first_tty: u8, net: &str, control: &str) -> Vec<Interface>
     all.push(if control.is_empty() {
         bound(5, [0xff, 0xff, 0xff], "simcom_wwan", Child::Net(net.into()))
     } else {
-        bound(
-            5,
-            [0xff, 0xff, 0xff],
-            "qmi_wwan",
-            Child::Qmi(net.into(), control.into()),
-        )
+        bound(5, [0xff, 0xff, 0xff], "qmi_wwan", Child::Qmi(net.into(), control.into()))
     });
-    all.push(Interface {
-        number: 6,
-        class: [0xff, 0x42, 1],
-        driver: None,
-        child: Child::None,
-    });
+    all.push(Interface { number: 6, class: [0xff, 0x42, 1], driver: None, child: Child::None });
     all
 }
 
 fn bound(number: u8, class: [u8; 3], driver: &'static str, child: Child) -> Interface {
-    Interface {
-        number,
-        class,
-        driver: Some(driver),
-        child,
-    }
+    Interface { number, class, driver: Some(driver), child }
 }
 
 fn serial(numbers: &[u8], first_tty: u8) -> Vec<Interface> {
     (first_tty..)
         .zip(numbers)
         .map(|(tty, &number)| {
-            bound(
-                number,
-                [0xff, 0, 0],
-                "option",
-                Child::Tty(format!("ttyUSB{tty}")),
-            )
+            bound(number, [0xff, 0, 0], "option", Child::Tty(format!("ttyUSB{tty}")))
         })
         .collect()
 }

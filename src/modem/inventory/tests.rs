@@ -5,11 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn interface(number: u8, class: [u8; 3]) -> InterfaceFacts {
-    InterfaceFacts {
-        number,
-        class,
-        ..InterfaceFacts::default()
-    }
+    InterfaceFacts { number, class, ..InterfaceFacts::default() }
 }
 
 fn serial(number: u8, tty: u8) -> InterfaceFacts {
@@ -29,12 +25,7 @@ fn network(number: u8, class: [u8; 3], driver: &str, name: &str) -> InterfaceFac
 }
 
 fn device(path: &str, product: u16, interfaces: Vec<InterfaceFacts>) -> DeviceFacts {
-    DeviceFacts {
-        path: path.parse().unwrap(),
-        vendor: 0x1e0e,
-        product,
-        interfaces,
-    }
+    DeviceFacts { path: path.parse().unwrap(), vendor: 0x1e0e, product, interfaces }
 }
 
 fn a76xx_ecm(path: &str, first_tty: u8, net: &str) -> DeviceFacts {
@@ -49,23 +40,14 @@ fn a76xx_ecm(path: &str, first_tty: u8, net: &str) -> DeviceFacts {
 }
 
 fn role_map(modem: &Modem) -> Vec<(Role, u8, &str)> {
-    modem
-        .ports
-        .iter()
-        .map(|p| (p.role, p.interface, p.device.as_str()))
-        .collect()
+    modem.ports.iter().map(|p| (p.role, p.interface, p.device.as_str())).collect()
 }
 
 #[test]
 fn a76xx_with_ecm() {
     let found = inventory(&[a76xx_ecm("1-1.2", 0, "usb0")]);
-    let [modem] = &found.modems[..] else {
-        panic!("{found:?}")
-    };
-    assert_eq!(
-        (modem.model.as_str(), modem.usb_id.as_str()),
-        ("A76XX", "1e0e:9011")
-    );
+    let [modem] = &found.modems[..] else { panic!("{found:?}") };
+    assert_eq!((modem.model.as_str(), modem.usb_id.as_str()), ("A76XX", "1e0e:9011"));
     assert_eq!(
         role_map(modem),
         [
@@ -91,9 +73,7 @@ fn a76xx_with_rndis_and_the_extra_port_that_moves_the_numbers() {
         serial(5, 3),
     ];
     let found = inventory(&[device("1-1.4", 0x9011, interfaces)]);
-    let [modem] = &found.modems[..] else {
-        panic!("{found:?}")
-    };
+    let [modem] = &found.modems[..] else { panic!("{found:?}") };
     assert_eq!(modem.network.kind, NetKind::Rndis);
     assert_eq!(
         role_map(modem),
@@ -109,15 +89,8 @@ fn a76xx_with_rndis_and_the_extra_port_that_moves_the_numbers() {
 
 #[test]
 fn two_sticks_are_two_modems_in_order_of_port_number() {
-    let found = inventory(&[
-        a76xx_ecm("1-1.10", 0, "wwan0"),
-        a76xx_ecm("1-1.2", 3, "wwan1"),
-    ]);
-    let paths: Vec<_> = found
-        .modems
-        .iter()
-        .map(|m| m.usb_path.to_string())
-        .collect();
+    let found = inventory(&[a76xx_ecm("1-1.10", 0, "wwan0"), a76xx_ecm("1-1.2", 3, "wwan1")]);
+    let paths: Vec<_> = found.modems.iter().map(|m| m.usb_path.to_string()).collect();
     assert_eq!(paths, ["1-1.2", "1-1.10"]);
     assert_eq!(found.modems[0].network.device.as_deref(), Some("wwan1"));
     assert_eq!(found.modems[0].ports[1].device, "/dev/ttyUSB4");
@@ -128,23 +101,15 @@ fn sim7600_at_the_same_ids_is_told_apart() {
     let mut interfaces = vec![
         network(0, [2, 2, 0xff], "rndis_host", "usb0"),
         interface(1, [0x0a, 0, 0]),
-        InterfaceFacts {
-            class: [0xff, 0xff, 0xff],
-            ..serial(2, 0)
-        },
+        InterfaceFacts { class: [0xff, 0xff, 0xff], ..serial(2, 0) },
     ];
     interfaces.extend((3..=6).map(|number| serial(number, number - 2)));
     interfaces.push(interface(7, [0xff, 0x42, 1]));
     let found = inventory(&[device("1-1.1", 0x9011, interfaces)]);
-    let [modem] = &found.modems[..] else {
-        panic!("{found:?}")
-    };
+    let [modem] = &found.modems[..] else { panic!("{found:?}") };
     assert_eq!(modem.model, "SIM7600");
     let roles: Vec<_> = modem.ports.iter().map(|p| p.role).collect();
-    assert_eq!(
-        roles,
-        [Role::Diag, Role::Nmea, Role::At, Role::Modem, Role::Audio]
-    );
+    assert_eq!(roles, [Role::Diag, Role::Nmea, Role::At, Role::Modem, Role::Audio]);
 }
 
 #[test]
@@ -162,9 +127,7 @@ fn sim7600_with_qmi_and_with_raw_ip_on_the_same_interface() {
     let raw = network(5, [0xff, 0xff, 0xff], "simcom_wwan", "wwan0");
     for (net, control) in [(qmi, Some("/dev/cdc-wdm0")), (raw, None)] {
         let found = inventory(&[device("2-1", 0x9001, interfaces(net))]);
-        let [modem] = &found.modems[..] else {
-            panic!("{found:?}")
-        };
+        let [modem] = &found.modems[..] else { panic!("{found:?}") };
         assert_eq!(modem.network.control.as_deref(), control);
         assert_eq!(modem.network.interface, Some(5));
         assert_eq!(modem.ports[2].role, Role::At);
@@ -174,34 +137,21 @@ fn sim7600_with_qmi_and_with_raw_ip_on_the_same_interface() {
 
 #[test]
 fn sim7600_ndis_without_drivers_says_what_to_look_at() {
-    let interfaces = (0..=6)
-        .map(|number| interface(number, [0xff, 0xff, 0xff]))
-        .collect();
+    let interfaces = (0..=6).map(|number| interface(number, [0xff, 0xff, 0xff])).collect();
     let found = inventory(&[device("1-1", 0x9025, interfaces)]);
-    let [modem] = &found.modems[..] else {
-        panic!("{found:?}")
-    };
+    let [modem] = &found.modems[..] else { panic!("{found:?}") };
     assert_eq!(modem.network.kind, NetKind::Ndis);
     assert!(modem.ports.is_empty());
     assert_eq!(modem.problems.len(), 4, "{:?}", modem.problems);
-    assert!(
-        modem.problems.iter().any(|p| p.contains("`simcom_wwan`")),
-        "{:?}",
-        modem.problems
-    );
+    assert!(modem.problems.iter().any(|p| p.contains("`simcom_wwan`")), "{:?}", modem.problems);
 }
 
 #[test]
 fn sim7600_ndis_is_where_its_driver_took_it() {
     let mut interfaces: Vec<_> = (0..=4).map(|number| serial(number, number)).collect();
     interfaces.push(network(6, [0xff, 0xff, 0xff], "simcom_wwan", "wwan0"));
-    let modem = inventory(&[device("1-1", 0x9025, interfaces)])
-        .modems
-        .remove(0);
-    assert_eq!(
-        (modem.network.interface, modem.network.kind),
-        (Some(6), NetKind::Ndis)
-    );
+    let modem = inventory(&[device("1-1", 0x9025, interfaces)]).modems.remove(0);
+    assert_eq!((modem.network.interface, modem.network.kind), (Some(6), NetKind::Ndis));
     assert_eq!(modem.network.device.as_deref(), Some("wwan0"));
     assert!(modem.problems.is_empty(), "{:?}", modem.problems);
 }
@@ -263,25 +213,15 @@ fn any_device() -> impl Strategy<Value = DeviceFacts> {
     let vendor = prop_oneof![4 => Just(0x1e0e_u16), 1 => any::<u16>()];
     let product = prop_oneof![Just(0x9011_u16), Just(0x9001), Just(0x9025), any::<u16>()];
     let interfaces = proptest::collection::vec(any_interface(), 0..9);
-    (
-        1u8..4,
-        proptest::collection::vec(1u8..12, 1..4),
-        vendor,
-        product,
-        interfaces,
-    )
-        .prop_map(|(bus, ports, vendor, product, mut interfaces)| {
+    (1u8..4, proptest::collection::vec(1u8..12, 1..4), vendor, product, interfaces).prop_map(
+        |(bus, ports, vendor, product, mut interfaces)| {
             interfaces.sort_by_key(|i| i.number);
             interfaces.dedup_by_key(|i| i.number);
             let ports: Vec<_> = ports.iter().map(u8::to_string).collect();
             let path = format!("{bus}-{}", ports.join(".")).parse().unwrap();
-            DeviceFacts {
-                path,
-                vendor,
-                product,
-                interfaces,
-            }
-        })
+            DeviceFacts { path, vendor, product, interfaces }
+        },
+    )
 }
 
 fn any_bus() -> impl Strategy<Value = Vec<DeviceFacts>> {
