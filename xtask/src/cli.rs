@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
-use crate::{host, refresh, test, tools};
+use crate::definition::Definition;
+use crate::{host, refresh, rootfs, test, tools};
 
 /// Builds, verifies, emulates and tests the a7670e image.
 #[derive(Parser)]
@@ -40,6 +41,15 @@ enum Command {
         /// Lock files without their ending, such as `pi4b`; all when none.
         names: Vec<String>,
     },
+    /// Make the root file system of an image's packages alone.
+    Rootfs {
+        /// The image's definition, images/NAME.toml.
+        #[arg(default_value = "pi4b")]
+        name: String,
+        /// How the packages' scripts are run.
+        #[arg(long = "rootfs", value_enum, default_value_t)]
+        mode: rootfs::Mode,
+    },
     /// Run the tests, all or the named parts.
     Test {
         /// Parts; an unknown name lists them.
@@ -71,6 +81,14 @@ fn run(cli: Cli) -> Result<()> {
         Command::Lock { names } => {
             host::prepare(&ctx)?;
             refresh::run(&ctx, &names)
+        }
+        Command::Rootfs { name, mode } => {
+            let definition = Definition::load(&ctx, &name)?;
+            host::prepare(&ctx)?;
+            let tools = tools::Tools::get(&ctx, tools::Set::Build)?;
+            let stage = rootfs::build(&ctx, &tools, &definition, mode)?;
+            println!("{}", stage.path("rootfs.tar").display());
+            Ok(())
         }
         Command::Test { parts } => {
             host::prepare(&ctx)?;

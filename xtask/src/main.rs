@@ -14,18 +14,23 @@ mod host;
 mod process;
 mod refresh;
 mod report;
+mod rootfs;
 mod sandbox;
 mod stage;
 mod test;
 mod tools;
+mod tree;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // Inside the namespaces that `sandbox` makes, this same program sets up
-    // the mounts before it becomes the tool that was asked for.
-    if std::env::args_os().nth(1).is_some_and(|a| a == sandbox::ENTER) {
-        return sandbox::enter::main();
+    // the mounts before it becomes the tool that was asked for, or does work
+    // that needs other users' ids.
+    match std::env::args().nth(1).as_deref() {
+        Some(sandbox::ENTER) => return sandbox::enter::main(),
+        Some(rootfs::ENTER) => return rootfs::enter(),
+        _ => {}
     }
     cli::main()
 }

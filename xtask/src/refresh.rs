@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::archive::{self, Lock, Request};
 use crate::context::Context;
 use crate::definition::{self, Definition};
-use crate::tools;
+use crate::{rootfs, tools};
 
 /// The architectures of machines that build images.
 const BUILDERS: [&str; 2] = ["amd64", "arm64"];
@@ -37,8 +37,16 @@ pub fn run(ctx: &Context, names: &[String]) -> Result<()> {
 fn all(ctx: &Context) -> Result<Vec<(String, Vec<Request>)>> {
     let mut files = Vec::new();
     for name in definition::names(&ctx.path("images")) {
-        let _definition = Definition::load(ctx, &name)?;
-        let requests = Vec::new();
+        let definition = Definition::load(ctx, &name)?;
+        let mut requests: Vec<Request> = Vec::new();
+        for arch in BUILDERS {
+            for request in rootfs::packages::requests(&definition, arch)? {
+                // The image's packages are the same for every builder.
+                if !requests.contains(&request) {
+                    requests.push(request);
+                }
+            }
+        }
         files.push((name, requests));
     }
     let sets = [tools::Set::Build, tools::Set::Rig];

@@ -153,8 +153,7 @@ impl Tools {
         }
         let name = format!("tools-{}", set.name());
         let stage = stage::run(ctx, &name, inputs, |room| {
-            let files: Vec<_> = packages.iter().flat_map(in_order).collect();
-            unpack(&files, &room.out.join("root"), ctx.jobs)
+            unpack(&packages, &room.out.join("root"), ctx.jobs)
         })?;
         Ok(Self { stage, packages })
     }
@@ -192,10 +191,11 @@ fn in_order(packages: &Packages) -> Vec<PathBuf> {
     both.into_iter().map(|(_, file)| file.clone()).collect()
 }
 
-/// Unpacks `debs` into `root` by `jobs` threads and adds what a root needs to
-/// be entered.
-fn unpack(debs: &[PathBuf], root: &Path, jobs: usize) -> Result<()> {
+/// Unpacks `packages` into `root` by `jobs` threads and adds what a root needs
+/// to be entered.
+pub fn unpack(packages: &[Packages], root: &Path, jobs: usize) -> Result<()> {
     fs::create_dir_all(root)?;
+    let debs: Vec<_> = packages.iter().flat_map(in_order).collect();
     let (first, rest) = debs.split_first().context("a tools root without packages")?;
     extract(first, root)?;
     let queue = Mutex::new(rest.iter());
