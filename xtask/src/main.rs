@@ -4,6 +4,7 @@
 //! compares what it made. Command line only: the work is in the modules.
 
 mod archive;
+mod artefacts;
 mod cli;
 mod context;
 mod definition;
@@ -11,10 +12,7 @@ mod digest;
 mod disk;
 mod fresh;
 mod host;
-mod kernel;
-mod patches;
 mod process;
-mod program;
 mod refresh;
 mod report;
 mod rootfs;

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the parts, and the summary that ends them.
 
+mod artefacts;
 mod disk;
 mod rust;
 mod tidy;
@@ -28,6 +29,11 @@ pub const PARTS: &[Part] = &[
         name: "disk",
         about: "disk images are sound, complete, mapped and repeatable",
         run: disk::run,
+    },
+    Part {
+        name: "artefacts",
+        about: "what is published, by the programs that users read it with",
+        run: artefacts::run,
     },
 ];
 
