@@ -54,7 +54,17 @@ ls sys/class/net
 fn sticks_with_one_mac_that_appear_together_are_numbered() {
     let root = std::env::var("A7670E_UDEV_ROOT").unwrap_or_else(|_| "/".to_owned());
     let output = Command::new("timeout")
-        .args(["60", "unshare", "--user", "--map-root-user", "--net", "--mount", "--pid"])
+        // KILL, as unshare ignores TERM while it waits.
+        .args([
+            "--signal=KILL",
+            "60",
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "--net",
+            "--mount",
+            "--pid",
+        ])
         // udevd and its workers end with the script.
         .args(["--fork", "--kill-child", "sh", "-c", SCRIPT, "script"])
         .arg(root)
