@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::definition::Definition;
-use crate::{host, refresh, rootfs, test, tools};
+use crate::{host, kernel, refresh, rootfs, test, tools};
 
 /// Builds, verifies, emulates and tests the a7670e image.
 #[derive(Parser)]
@@ -40,6 +40,12 @@ enum Command {
     Lock {
         /// Lock files without their ending, such as `pi4b`; all when none.
         names: Vec<String>,
+    },
+    /// Make an image's kernel alone.
+    Kernel {
+        /// The image's definition, images/NAME.toml.
+        #[arg(default_value = "pi4b")]
+        name: String,
     },
     /// Make the root file system of an image's packages alone.
     Rootfs {
@@ -81,6 +87,15 @@ fn run(cli: Cli) -> Result<()> {
         Command::Lock { names } => {
             host::prepare(&ctx)?;
             refresh::run(&ctx, &names)
+        }
+        Command::Kernel { name } => {
+            let definition = Definition::load(&ctx, &name)?;
+            host::prepare(&ctx)?;
+            let tools = tools::Tools::get(&ctx, tools::Set::Build)?;
+            let source = kernel::source(&ctx, &name)?;
+            let epoch = rootfs::packages::Chosen::get(&ctx, &definition)?.target.epoch();
+            println!("{}", kernel::build(&ctx, &tools, &source, epoch)?.dir.display());
+            Ok(())
         }
         Command::Rootfs { name, mode } => {
             let definition = Definition::load(&ctx, &name)?;

@@ -2,6 +2,7 @@
 //! results are, how many jobs may run, and how to speak to the user.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 
@@ -21,6 +22,8 @@ pub struct Context {
     pub locked: bool,
     /// Tells the user what goes on.
     pub report: Report,
+    /// See [`Context::adopt`].
+    adopted: OnceLock<(PathBuf, PathBuf)>,
 }
 
 impl Context {
@@ -29,10 +32,10 @@ impl Context {
     /// The cache is `$A7670E_CACHE`, else `$XDG_CACHE_HOME/a7670e`, else
     /// `~/.cache/a7670e`; it is made when absent.
     pub fn new(yes: bool, locked: bool, jobs: Option<usize>) -> Result<Self> {
-        let repo = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("xtask lies in no repository")?
-            .to_owned();
+        // Cargo sets it when it runs us; else we know where we were compiled.
+        let package = std::env::var("CARGO_MANIFEST_DIR");
+        let package = package.as_deref().unwrap_or(env!("CARGO_MANIFEST_DIR"));
+        let repo = Path::new(package).parent().context("xtask lies in no repository")?.to_owned();
         let cache = cache_dir()?;
         std::fs::create_dir_all(&cache)
             .with_context(|| format!("cannot make the cache {}", cache.display()))?;
@@ -48,7 +51,32 @@ impl Context {
             yes: yes || std::env::var_os("CI").is_some(),
             locked,
             report: Report::new(),
+            adopted: OnceLock::new(),
         })
+    }
+
+    /// Lets later parts of a test run go on with the cache and the results of
+    /// an earlier part, so that no stage is built a third time.
+    pub fn adopt(&self, cache: PathBuf, out: PathBuf) {
+        // A part that runs twice keeps what the first run made.
+        let _ = self.adopted.set((cache, out));
+    }
+
+    /// What was adopted, if anything: cache and results.
+    pub fn adopted(&self) -> Option<(PathBuf, PathBuf)> {
+        self.adopted.get().cloned()
+    }
+
+    /// The cache that stages use: the adopted one, or the user's.
+    pub fn working_cache(&self) -> &Path {
+        self.adopted.get().map_or(&self.cache, |(cache, _)| cache)
+    }
+
+    /// A folder of the cache that holds stages, made when absent.
+    pub fn stages_dir(&self, stage: &str) -> Result<PathBuf> {
+        let dir = self.working_cache().join("stages").join(stage);
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        Ok(dir)
     }
 
     /// A file or folder of the repository.

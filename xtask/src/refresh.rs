@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::archive::{self, Lock, Request};
 use crate::context::Context;
 use crate::definition::{self, Definition};
-use crate::{rootfs, tools};
+use crate::{disk, kernel, rootfs, tools};
 
 /// The architectures of machines that build images.
 const BUILDERS: [&str; 2] = ["amd64", "arm64"];
@@ -38,7 +38,7 @@ fn all(ctx: &Context) -> Result<Vec<(String, Vec<Request>)>> {
     let mut files = Vec::new();
     for name in definition::names(&ctx.path("images")) {
         let definition = Definition::load(ctx, &name)?;
-        let mut requests: Vec<Request> = Vec::new();
+        let mut requests = vec![kernel::request(), disk::firmware_request()];
         for arch in BUILDERS {
             for request in rootfs::packages::requests(&definition, arch)? {
                 // The image's packages are the same for every builder.

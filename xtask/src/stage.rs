@@ -94,7 +94,7 @@ pub fn run(
     make: impl FnOnce(&Room<'_>) -> Result<()>,
 ) -> Result<Stage> {
     let key = inputs.key(name);
-    let home = ctx.cache_dir(&format!("stages/{name}"))?;
+    let home = ctx.stages_dir(name)?;
     let dir = home.join(&key);
     let done =
         |took| Stage { name: name.to_owned(), dir: dir.clone(), inputs: inputs.clone(), took };

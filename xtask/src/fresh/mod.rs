@@ -6,6 +6,8 @@
 //! what the second shows, made by another user in other circumstances, is that
 //! none of these matter.
 
+pub mod compare;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -104,6 +106,9 @@ impl<'a> Fresh<'a> {
             self.run(builder, &["sh", "-c", script], "prepare")?;
         }
         self.again(builder, "build")?;
+        // What had to be downloaded serves the next build.
+        let new = place.join("cache/pool/.");
+        process::output(Command::new("cp").args(["-rn"]).args([&new, &pool]))?;
         Ok(place.join("out"))
     }
 
@@ -198,7 +203,7 @@ fn make_root(ctx: &Context, home: &Path) -> Result<()> {
 
 /// Copies what git knows or would know of the repository: a clone with the
 /// changes that are not committed yet.
-fn copy_repository(repo: &Path, to: &Path) -> Result<()> {
+pub fn copy_repository(repo: &Path, to: &Path) -> Result<()> {
     let mut list = Command::new("git");
     list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(repo);
     for name in process::text(&mut list)?.split('\0').filter(|name| !name.is_empty()) {

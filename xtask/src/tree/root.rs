@@ -190,8 +190,15 @@ impl Root {
     /// are made. A folder over a folder keeps what it holds and takes mode and
     /// owner of the old one. Gives the path where it landed.
     pub fn put(&mut self, path: &str, entry: Entry) -> Result<String> {
-        let path = self.resolve(path)?;
         let is_dir = matches!(entry.kind, Kind::Dir);
+        if is_dir {
+            // A folder over a link to a folder is that folder: /lib.
+            let followed = self.resolve(&format!("{path}/."))?;
+            if matches!(self.get(&followed), Some(Entry { kind: Kind::Dir, .. })) {
+                return Ok(followed);
+            }
+        }
+        let path = self.resolve(path)?;
         let mut end = 0;
         while let Some(next) = path[end..].find('/') {
             let parent = &path[..end + next];

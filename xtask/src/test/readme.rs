@@ -1,0 +1,108 @@
+//! Every command that the README shows is one that a test runs.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::Checks;
+use crate::context::Context;
+use crate::{digest, process, test};
+
+/// The commands in the README's blocks that other parts run as they stand.
+const RUN_ELSEWHERE: [(&str, &str); 2] = [
+    ("cargo xtask image --yes", "newcomer"),
+    ("cargo xtask test --yes", "all parts: CI runs this very command"),
+];
+
+/// The card in the README's example.
+const CARD: &str = "/dev/sdX";
+
+/// Runs what no other part runs, and fails on a command that nobody runs.
+pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
+    let text = std::fs::read_to_string(ctx.path("README.md"))?;
+    for command in block_commands(&text) {
+        if let Some((_, part)) = RUN_ELSEWHERE.iter().find(|(known, _)| *known == command) {
+            println!("        `{command}` is run by {part}");
+        } else if command.contains(CARD) {
+            checks.check(&format!("`{command}` writes the image"), write_card(ctx, &command));
+        } else {
+            checks.check(&format!("`{command}`"), Err(anyhow::anyhow!("no test runs it")));
+        }
+    }
+    for name in inline_subcommands(&text) {
+        checks.check(&format!("`cargo xtask {name}` exists"), exists(&name));
+    }
+    Ok(())
+}
+
+/// The lines of all ```sh blocks.
+fn block_commands(text: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            inside = line == "```sh";
+        } else if inside && !line.trim().is_empty() {
+            commands.push(line.trim().to_owned());
+        }
+    }
+    commands
+}
+
+/// The words after every `cargo xtask` in running text.
+fn inline_subcommands(text: &str) -> Vec<String> {
+    let mut names: Vec<_> = text
+        .split("`cargo xtask ")
+        .skip(1)
+        .filter_map(|rest| rest.split([' ', '`']).next())
+        .map(str::to_owned)
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn exists(name: &str) -> Result<()> {
+    process::output(Command::new(std::env::current_exe()?).args([name, "--help"]))?;
+    Ok(())
+}
+
+/// Runs the README's line with a file in the card's place.
+fn write_card(ctx: &Context, command: &str) -> Result<()> {
+    let image = test::image(ctx)?;
+    let out = image.parent().context("an image outside any folder")?;
+    let dir = tempfile::tempdir_in(ctx.cache_dir("tmp")?)?;
+    let card = dir.path().join("card");
+    // The card has old data on it.
+    std::fs::write(&card, vec![0xa5; 8 << 20])?;
+    let line = command
+        .replace(CARD, &card.display().to_string())
+        .replace("sudo ", "")
+        // A file on a tmpfs or overlay knows no direct I/O, nor does dd cut it.
+        .replace("oflag=direct ", "conv=notrunc ")
+        .replace("out/", &format!("{}/", out.display()));
+    ensure!(line.contains("conv=notrunc"), "the README's line has changed: {command}");
+    process::output(Command::new("sh").args(["-c", &format!("set -o errexit; {line}")]))?;
+    same(&image, &card)
+}
+
+fn same(image: &Path, card: &Path) -> Result<()> {
+    let (one, two) = (digest::file(image)?, digest::file(card)?);
+    if one != two {
+        bail!("the card has {two}, the image {one}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_commands() {
+        let text = "a `cargo xtask verify IMAGE` b `cargo xtask lock`\n```sh\nrun me\n\n```\n```toml\nno\n```\n";
+        assert_eq!(block_commands(text), ["run me"]);
+        assert_eq!(inline_subcommands(text), ["lock", "verify"]);
+    }
+}
