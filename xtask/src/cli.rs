@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::definition::Definition;
-use crate::{host, kernel, refresh, rootfs, test, tools};
+use crate::{host, kernel, refresh, rootfs, test, tools, verify};
 
 /// Builds, verifies, emulates and tests the a7670e image.
 #[derive(Parser)]
@@ -56,6 +56,14 @@ enum Command {
         #[arg(long = "rootfs", value_enum, default_value_t)]
         mode: rootfs::Mode,
     },
+    /// Judge an image without booting it.
+    Verify {
+        /// The image, `.img` or `.img.zst`.
+        image: std::path::PathBuf,
+        /// Print the verdict as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Run the tests, all or the named parts.
     Test {
         /// Parts; an unknown name lists them.
@@ -103,6 +111,13 @@ fn run(cli: Cli) -> Result<()> {
             let tools = tools::Tools::get(&ctx, tools::Set::Build)?;
             let stage = rootfs::build(&ctx, &tools, &definition, mode)?;
             println!("{}", stage.path("rootfs.tar").display());
+            Ok(())
+        }
+        Command::Verify { image, json } => {
+            host::prepare(&ctx)?;
+            if !verify::run(&ctx, &image, json)? {
+                anyhow::bail!("{} is not as it should be", image.display());
+            }
             Ok(())
         }
         Command::Test { parts } => {

@@ -24,6 +24,7 @@ mod stage;
 mod test;
 mod tools;
 mod tree;
+mod verify;
 
 use std::process::ExitCode;
 

@@ -38,8 +38,8 @@ pub fn files(
         files.insert(name.to_owned(), read(&kernel.join(source))?);
     }
     let config = ctx.path("images/boot/config.txt");
-    let text = fs::read_to_string(&config)
-        .with_context(|| format!("cannot read {}", config.display()))?;
+    let text =
+        fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
     for line in [format!("kernel={KERNEL}"), format!("device_tree={DEVICE_TREE}")] {
         if !text.lines().any(|l| l == line) {
             bail!("{}: the line {line:?} is missing", config.display());

@@ -108,20 +108,34 @@ impl Root<'_> {
             "root_owner=0:0".to_owned(),
         ];
         let argv = [
-            "mke2fs", "-q", "-F", "-t", "ext4",
+            "mke2fs",
+            "-q",
+            "-F",
+            "-t",
+            "ext4",
             // Not readable by e2fsck before 1.47, which many desks still have.
-            "-O", "^orphan_file",
-            "-b", &BLOCK.to_string(),
-            "-I", &INODE.to_string(),
-            "-i", &ratio(self.content, self.size).to_string(),
-            "-J", &format!("size={}", JOURNAL >> 20),
+            "-O",
+            "^orphan_file",
+            "-b",
+            &BLOCK.to_string(),
+            "-I",
+            &INODE.to_string(),
+            "-i",
+            &ratio(self.content, self.size).to_string(),
+            "-J",
+            &format!("size={}", JOURNAL >> 20),
             // Reserved for root: 5 % of a large card would be lost.
-            "-m", "1",
-            "-L", self.label,
-            "-U", self.uuid,
+            "-m",
+            "1",
+            "-L",
+            self.label,
+            "-U",
+            self.uuid,
             // A second -E would replace the first.
-            "-E", &extended.join(","),
-            "-d", "/work/root.tar",
+            "-E",
+            &extended.join(","),
+            "-d",
+            "/work/root.tar",
             "/work/root.img",
             &format!("{}k", self.size >> 10),
         ];
@@ -166,7 +180,9 @@ fn free_blocks(text: &str) -> Result<Vec<Range<u64>>> {
         for part in list.split(", ").filter(|part| !part.is_empty()) {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
             let number = |text: &str| {
-                text.trim().parse::<u64>().with_context(|| format!("dumpe2fs: free blocks {part:?}"))
+                text.trim()
+                    .parse::<u64>()
+                    .with_context(|| format!("dumpe2fs: free blocks {part:?}"))
             };
             free.push(number(first)?..number(last)? + 1);
         }

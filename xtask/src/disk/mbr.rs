@@ -94,7 +94,11 @@ impl Mbr {
             bail!("the disk is shorter than a sector");
         };
         if sector[510..] != MAGIC {
-            bail!("no boot signature 55 aa at byte 510, but {:02x} {:02x}", sector[510], sector[511]);
+            bail!(
+                "no boot signature 55 aa at byte 510, but {:02x} {:02x}",
+                sector[510],
+                sector[511]
+            );
         }
         let mut slots = [None; 4];
         for (index, slot) in slots.iter_mut().enumerate() {

@@ -8,7 +8,7 @@ mod boot;
 mod ext4;
 pub mod fat;
 pub mod mbr;
-mod sparse;
+pub mod sparse;
 
 use std::fs::{self, File};
 use std::ops::Range;
@@ -99,7 +99,10 @@ fn assemble(
     let sandbox = tools.sandbox();
     let root_path = room.scratch.join("root.img");
     let root_image = File::options()
-        .read(true).write(true).create(true).truncate(true)
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
         .open(&root_path)
         .with_context(|| format!("cannot write {}", root_path.display()))?;
     root_image.set_len(root_size)?;
@@ -130,18 +133,21 @@ fn assemble(
 
     room.step.message("image");
     let path = room.out.join(format!("{}.img", inputs.definition.name));
-    let image = File::create_new(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let image =
+        File::create_new(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let full = || format!("cannot write {}; is the disk full?", path.display());
     image.set_len(root_start + root_size).with_context(full)?;
     image.write_all_at(&mbr.encode()?, 0).with_context(full)?;
-    let mut map = vec![0..mbr::SECTOR];
+    let mut map = Vec::new();
+    map.push(0..mbr::SECTOR);
     for piece in pieces {
         let start = boot_start + piece.offset;
         sparse::write(&image, &piece.bytes, start).with_context(full)?;
         map.push(start..start + piece.bytes.len() as u64);
     }
     for range in used {
-        sparse::copy(&root_image, range.clone(), &image, root_start + range.start).with_context(full)?;
+        sparse::copy(&root_image, range.clone(), &image, root_start + range.start)
+            .with_context(full)?;
         map.push(root_start + range.start..root_start + range.end);
     }
     image.sync_all().with_context(full)?;
@@ -153,7 +159,14 @@ fn assemble(
 /// of the maker's choice). Two builds that differ never share one, so what an
 /// earlier image left on a card is not taken for part of this one.
 fn uuid(digest: &str) -> String {
-    format!("{}-{}-8{}-8{}-{}", &digest[..8], &digest[8..12], &digest[13..16], &digest[17..20], &digest[20..32])
+    format!(
+        "{}-{}-8{}-8{}-{}",
+        &digest[..8],
+        &digest[8..12],
+        &digest[13..16],
+        &digest[17..20],
+        &digest[20..32]
+    )
 }
 
 /// Ranges that touch become one.

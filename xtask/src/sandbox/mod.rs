@@ -18,6 +18,9 @@ use crate::process;
 /// First argument with which this program calls itself inside the namespaces.
 pub const ENTER: &str = "__enter";
 
+/// Name of the host inside, when no other is set.
+pub const HOST: &str = "a7670e-build";
+
 /// Which user and group ids exist inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ids {
@@ -71,7 +74,7 @@ impl Sandbox {
                 binds: Vec::new(),
                 env: env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
                 cwd: "/work".into(),
-                hostname: "a7670e-build".into(),
+                hostname: HOST.into(),
                 writable: false,
                 network: false,
             },

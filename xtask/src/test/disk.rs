@@ -147,7 +147,8 @@ impl Image {
             ensure!(list.lines().any(|line| line == format!("::/{name}")), "no {name} in\n{list}");
         }
         let dtb = format!("::{}", disk::DEVICE_TREE);
-        let sum = self.judge(1, &["sh", "-c", &format!("mcopy -i /work/part {dtb} - | sha256sum")])?;
+        let sum =
+            self.judge(1, &["sh", "-c", &format!("mcopy -i /work/part {dtb} - | sha256sum")])?;
         let wanted = digest::file(&tree.kernel.join(disk::DEVICE_TREE))?;
         ensure!(sum.starts_with(&wanted), "{dtb}: {sum}, not {wanted}");
         let line = self.judge(1, &["mtype", "-i", "/work/part", "::cmdline.txt"])?;
@@ -156,9 +157,10 @@ impl Image {
 
         let stat = self.judge(2, &["debugfs", "-R", "stat /etc/secret", "/work/part"])?;
         ensure!(stat.contains("Mode:  0640") && stat.contains("User:    42"), "{stat}");
-        for (file, content) in
-            [("zeros", digest::bytes(&[0; 1 << 20])), ("large", digest::bytes(&vec![0x33; 40 << 20]))]
-        {
+        for (file, content) in [
+            ("zeros", digest::bytes(&[0; 1 << 20])),
+            ("large", digest::bytes(&vec![0x33; 40 << 20])),
+        ] {
             let command = format!("debugfs -R 'cat /{file}' /work/part | sha256sum");
             let sum = self.judge(2, &["sh", "-c", &command])?;
             ensure!(sum.starts_with(&content), "{file} is not as it was");

@@ -59,8 +59,13 @@ impl Geometry {
         let reserved = LEAST_RESERVED.next_multiple_of(GRAIN);
         let data = sectors.checked_sub(reserved + 2 * fat_sectors)?;
         let clusters = data / cluster_sectors;
-        (clusters >= LEAST_CLUSTERS)
-            .then_some(Self { sectors, cluster_sectors, reserved, fat_sectors, clusters })
+        (clusters >= LEAST_CLUSTERS).then_some(Self {
+            sectors,
+            cluster_sectors,
+            reserved,
+            fat_sectors,
+            clusters,
+        })
     }
 
     /// Bytes of a cluster.

@@ -73,7 +73,9 @@ impl Volume {
         }
         for (run, node) in placed.runs.iter().zip(&placed.nodes) {
             let mut bytes = match node {
-                tree::Node::Dir(dir) => tree.directory(*dir, &placed, &label, Stamp::new(self.epoch)),
+                tree::Node::Dir(dir) => {
+                    tree.directory(*dir, &placed, &label, Stamp::new(self.epoch))
+                }
                 tree::Node::File(content) => content.to_vec(),
             };
             bytes.resize((run.count * geometry.cluster_bytes()) as usize, 0);

@@ -43,7 +43,8 @@ fn another_reader_finds_every_byte() {
     ];
     for mib in [64, 128, 512] {
         let volume = volume(mib, &files);
-        let fs = fatfs::FileSystem::new(Cursor::new(image(&volume)), fatfs::FsOptions::new()).unwrap();
+        let fs =
+            fatfs::FileSystem::new(Cursor::new(image(&volume)), fatfs::FsOptions::new()).unwrap();
         assert_eq!(fs.fat_type(), fatfs::FatType::Fat32);
         assert_eq!(fs.volume_label(), "A7670E-BOOT");
         assert_eq!(fs.volume_id(), 0xa767_0e01);
@@ -64,8 +65,10 @@ fn another_reader_finds_every_byte() {
 
 #[test]
 fn a_folder_of_many_clusters() {
-    let names: Vec<_> = (0..500).map(|i| format!("many/a long name with number {i}.dtbo")).collect();
-    let files: Vec<_> = names.iter().map(|name| (name.as_str(), name.clone().into_bytes())).collect();
+    let names: Vec<_> =
+        (0..500).map(|i| format!("many/a long name with number {i}.dtbo")).collect();
+    let files: Vec<_> =
+        names.iter().map(|name| (name.as_str(), name.clone().into_bytes())).collect();
     let volume = volume(64, &files);
     let fs = fatfs::FileSystem::new(Cursor::new(image(&volume)), fatfs::FsOptions::new()).unwrap();
     assert_eq!(fs.root_dir().open_dir("many").unwrap().iter().count(), 502);

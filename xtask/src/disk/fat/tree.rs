@@ -97,8 +97,12 @@ impl<'a> Tree<'a> {
     /// Gives every folder, then every file, its clusters.
     pub fn place(&self, geometry: &Geometry) -> Result<Placed<'a>> {
         let mut next = super::geometry::ROOT_CLUSTER;
-        let mut placed =
-            Placed { runs: Vec::new(), nodes: Vec::new(), dirs: Vec::new(), files: BTreeMap::new() };
+        let mut placed = Placed {
+            runs: Vec::new(),
+            nodes: Vec::new(),
+            dirs: Vec::new(),
+            files: BTreeMap::new(),
+        };
         let mut take = |bytes: usize| {
             let count = (bytes as u64).div_ceil(u64::from(geometry.cluster_bytes())) as u32;
             let run = Run { first: next, count };
