@@ -79,6 +79,22 @@ impl Context {
         Ok(dir)
     }
 
+    /// For tests: everything in `dir`, which is there.
+    #[cfg(test)]
+    pub fn in_folder(dir: &Path) -> Result<Self> {
+        let cache = dir.join("cache");
+        std::fs::create_dir_all(&cache)?;
+        Ok(Self {
+            repo: dir.to_owned(),
+            cache,
+            jobs: 2,
+            yes: true,
+            locked: true,
+            report: Report::new(),
+            adopted: OnceLock::new(),
+        })
+    }
+
     /// A file or folder of the repository.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.repo.join(relative)

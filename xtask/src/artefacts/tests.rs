@@ -5,7 +5,6 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::*;
 use crate::archive::Section;
-use crate::report::Report;
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -15,10 +14,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let cache = dir.path().join("cache");
-        std::fs::create_dir(&cache).unwrap();
-        let repo = dir.path().to_owned();
-        let ctx = Context { repo, cache, jobs: 2, yes: true, locked: true, report: Report::new() };
+        let ctx = Context::in_folder(dir.path()).unwrap();
         Self { dir, ctx }
     }
 
