@@ -10,6 +10,7 @@ mod context;
 mod definition;
 mod digest;
 mod disk;
+mod driver;
 mod fresh;
 mod host;
 mod kernel;

@@ -52,7 +52,8 @@ pub fn apply(tools: &Tools, dir: &Path, tree: &Path) -> Result<Vec<String>> {
         };
         let trial = run(&["--dry-run"])?;
         if !trial.status.success() {
-            let said = String::from_utf8_lossy(&trial.stdout) + String::from_utf8_lossy(&trial.stderr);
+            let said =
+                String::from_utf8_lossy(&trial.stdout) + String::from_utf8_lossy(&trial.stderr);
             bail!(
                 "{} does not apply to Linux {version}:\n{}\
                  Make a patch that fits this kernel and list it in {}.",

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::archive::{self, Lock, Request};
 use crate::context::Context;
 use crate::definition::{self, Definition};
-use crate::{disk, kernel, rootfs, tools};
+use crate::{disk, driver, kernel, rootfs, tools};
 
 /// The architectures of machines that build images.
 const BUILDERS: [&str; 2] = ["amd64", "arm64"];
@@ -52,6 +52,7 @@ fn all(ctx: &Context) -> Result<Vec<(String, Vec<Request>)>> {
     let sets = [tools::Set::Build, tools::Set::Rig];
     let requests = BUILDERS.iter().flat_map(|arch| sets.iter().flat_map(|s| s.requests(arch)));
     files.push((tools::LOCK.to_owned(), requests.collect()));
+    files.push((driver::LOCK.to_owned(), driver::requests(ctx)?));
     Ok(files)
 }
 

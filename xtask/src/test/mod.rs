@@ -35,6 +35,11 @@ pub const PARTS: &[Part] = &[
         about: "what is published, by the programs that users read it with",
         run: artefacts::run,
     },
+    Part {
+        name: "driver",
+        about: "simcom_wwan on Debian's kernels: series, W=1, sparse, checkpatch",
+        run: crate::driver::test,
+    },
 ];
 
 /// Collects what passed and what failed.
