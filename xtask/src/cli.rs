@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::definition::Definition;
-use crate::{host, kernel, refresh, rootfs, test, tools, verify};
+use crate::{emulate, host, kernel, refresh, rootfs, test, tools, verify};
 
 /// Builds, verifies, emulates and tests the a7670e image.
 #[derive(Parser)]
@@ -64,6 +64,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Boot an image on an emulated machine.
+    Emulate(emulate::Arguments),
     /// Run the tests, all or the named parts.
     Test {
         /// Parts; an unknown name lists them.
@@ -74,7 +76,7 @@ enum Command {
 /// Runs what the user asked for.
 pub fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -82,9 +84,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
+fn run(cli: Cli) -> Result<ExitCode> {
     let ctx = Context::new(cli.global.yes, cli.global.locked, cli.global.jobs)?;
-    match cli.command {
+    let done = match cli.command {
         Command::Tools => {
             host::prepare(&ctx)?;
             for set in [tools::Set::Build, tools::Set::Rig] {
@@ -120,9 +122,14 @@ fn run(cli: Cli) -> Result<()> {
             }
             Ok(())
         }
+        Command::Emulate(arguments) => {
+            host::prepare(&ctx)?;
+            return emulate::run(&ctx, &arguments);
+        }
         Command::Test { parts } => {
             host::prepare(&ctx)?;
             test::run(&ctx, &parts)
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ mod definition;
 mod digest;
 mod disk;
 mod driver;
+mod emulate;
 mod fresh;
 mod host;
 mod kernel;

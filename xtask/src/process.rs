@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 /// How many lines of a failed program's output are shown.
 const TAIL: usize = 30;
@@ -70,6 +72,18 @@ pub fn failure(command: &Command, output: &Output) -> String {
 fn tail(text: &str) -> String {
     let lines: Vec<_> = text.trim_end().lines().collect();
     lines[lines.len().saturating_sub(TAIL)..].join("\n")
+}
+
+/// Makes the process that `command` starts end when this program does, however
+/// that comes about; without it, it would go on with nobody to stop it.
+pub fn die_with_caller(command: &mut Command) {
+    let set = || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        Ok(())
+    };
+    // SAFETY: the closure makes one system call (prctl) and neither allocates
+    // nor takes a lock, as is required between fork and exec.
+    unsafe { command.pre_exec(set) };
 }
 
 #[cfg(test)]

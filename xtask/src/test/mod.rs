@@ -1,6 +1,7 @@
 //! `cargo xtask test`: the parts, and the summary that ends them.
 
 mod artefacts;
+mod boot;
 mod disk;
 mod rust;
 mod tidy;
@@ -39,6 +40,11 @@ pub const PARTS: &[Part] = &[
         name: "driver",
         about: "simcom_wwan on Debian's kernels: series, W=1, sparse, checkpatch",
         run: crate::driver::test,
+    },
+    Part {
+        name: "boot",
+        about: "the image boots on the emulated machines and all in it works",
+        run: boot::run,
     },
 ];
 
