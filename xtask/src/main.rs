@@ -7,6 +7,7 @@ mod archive;
 mod artefacts;
 mod cli;
 mod context;
+mod coverage;
 mod definition;
 mod digest;
 mod disk;

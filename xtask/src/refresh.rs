@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::archive::{self, Lock, Request};
 use crate::context::Context;
+use crate::coverage;
 use crate::definition::{self, Definition};
 use crate::{disk, driver, kernel, rootfs, tools};
 
@@ -53,6 +54,7 @@ fn all(ctx: &Context) -> Result<Vec<(String, Vec<Request>)>> {
     let requests = BUILDERS.iter().flat_map(|arch| sets.iter().flat_map(|s| s.requests(arch)));
     files.push((tools::LOCK.to_owned(), requests.collect()));
     files.push((driver::LOCK.to_owned(), driver::requests(ctx)?));
+    files.push((coverage::LOCK.to_owned(), vec![coverage::request()]));
     Ok(files)
 }
 

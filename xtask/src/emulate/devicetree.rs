@@ -39,7 +39,11 @@ const EDITS: &[Edit] = &[
     ),
     ("/wifi-pwrseq", Change::Disable, "as above"),
     ("/soc/mmc@7e300000/wifi@1", Change::Disable, "QEMU has no WiFi chip"),
-    ("/soc/serial@7e201000/bluetooth", Change::Disable, "QEMU has no Bluetooth chip; the port is the console"),
+    (
+        "/soc/serial@7e201000/bluetooth",
+        Change::Disable,
+        "QEMU has no Bluetooth chip; the port is the console",
+    ),
     ("/soc/clock@7ef00000", Change::Disable, "no display clocks: registers are not mapped"),
     ("/soc/interrupt-controller@7ef00100", Change::Disable, "no display interrupts"),
     ("/soc/hdmi@7ef00700", Change::Disable, "no HDMI encoder"),
@@ -136,7 +140,8 @@ mod tests {
     fn an_edit_without_its_node_or_property_is_an_error_that_names_it() {
         let missing = edit(&tree(), &[("/mmc@2", Change::Disable, "why")]).unwrap_err();
         assert!(format!("{missing:#}").contains("/mmc@2"), "{missing:#}");
-        let dropped = edit(&tree(), &[("/mmc@1", Change::Drop(&["vqmmc-supply"]), "")]).unwrap_err();
+        let dropped =
+            edit(&tree(), &[("/mmc@1", Change::Drop(&["vqmmc-supply"]), "")]).unwrap_err();
         assert!(format!("{dropped:#}").contains("vqmmc-supply"), "{dropped:#}");
     }
 

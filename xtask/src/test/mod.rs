@@ -11,6 +11,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::context::Context;
+use crate::coverage;
 
 /// A part of the tests that can be run alone.
 pub struct Part {
@@ -45,6 +46,11 @@ pub const PARTS: &[Part] = &[
         name: "boot",
         about: "the image boots on the emulated machines and all in it works",
         run: boot::run,
+    },
+    Part {
+        name: "devicetree",
+        about: "our kernel drives of the board what Debian's does",
+        run: coverage::run,
     },
 ];
 
