@@ -17,8 +17,9 @@ use anyhow::{Context as _, Result, bail};
 use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
 
+use super::helpers::Helpers;
 use super::mounts::{self, chroot};
-use super::{carry, clean, prove};
+use super::{carry, clean, ids, prove};
 use crate::process;
 use crate::tree::{archive, folder};
 
@@ -60,7 +61,7 @@ pub struct Foreign {
     pub libraries: Vec<String>,
     /// Links that these need: path and target.
     pub links: Vec<(String, String)>,
-    /// A static qemu-aarch64, for the one program that must be the image's.
+    /// A static qemu-aarch64, for the few programs that must be the image's.
     pub qemu: PathBuf,
 }
 
@@ -93,8 +94,11 @@ fn run(plan: &Plan) -> Result<()> {
     work.lay_out()?;
     work.unpack()?;
     phase.done("unpack");
-    work.cover()?;
+    let helpers = work.cover()?;
     work.configure()?;
+    if let Some(helpers) = helpers {
+        helpers.uncover()?;
+    }
     work.uncover()?;
     phase.done("configure");
     work.link_libraries()?;
@@ -104,6 +108,8 @@ fn run(plan: &Plan) -> Result<()> {
     clean::clean(&mut root);
     let report = prove::prove(&root, HOST_NAME)?;
     fs::write(plan.out.join("proof.log"), report)?;
+    let unpinned = ids::unpinned(&root, &fs::read_to_string(&plan.ids)?)?;
+    fs::write(plan.out.join("unpinned.log"), unpinned.join("\n"))?;
     phase.done("prove");
     archive::write(&root, &plan.out.join("rootfs.tar"), plan.epoch)?;
     phase.done("pack");
@@ -202,7 +208,7 @@ impl Work<'_> {
     }
 
     /// Lays the twin's programs over the image's.
-    fn cover(&self) -> Result<()> {
+    fn cover(&self) -> Result<Option<Helpers>> {
         let target = &self.target;
         if let Some(foreign) = &self.plan.foreign {
             for dir in &foreign.libraries {
@@ -235,7 +241,10 @@ impl Work<'_> {
         }
         mounts::system(target)?;
         mounts::tmpfs(&target.join("run"))?;
-        mounts::tmpfs(&target.join("tmp"))
+        mounts::tmpfs(&target.join("tmp"))?;
+        let Some(foreign) = &self.plan.foreign else { return Ok(None) };
+        let wrappers = self.plan.work.join("wrappers");
+        Helpers::cover(target, &wrappers, &foreign.qemu).map(Some)
     }
 
     fn configure(&self) -> Result<()> {
@@ -250,7 +259,9 @@ impl Work<'_> {
             "--configure",
             "--pending",
         ];
-        self.logged(&self.target, &argv, "configure.log")
+        self.logged(&self.target, &argv, "configure.log")?;
+        let log = fs::read(self.plan.out.join("configure.log"))?;
+        prove::scripts_said(&String::from_utf8_lossy(&log))
     }
 
     /// Takes the twin away again and carries over what scripts changed.
@@ -279,7 +290,7 @@ impl Work<'_> {
     }
 
     /// Writes ld.so.cache. Another architecture's ldconfig would pass over
-    /// the image's libraries, so this one program is emulated (0.1 s).
+    /// the image's libraries, so it is emulated (0.1 s).
     fn link_libraries(&self) -> Result<()> {
         let ldconfig = self.target.join("usr/sbin/ldconfig");
         let mut command = match &self.plan.foreign {

@@ -10,11 +10,13 @@ mod carry;
 mod clean;
 mod configure;
 mod cross;
+mod helpers;
+mod ids;
 mod mounts;
 pub mod packages;
 mod prove;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -28,7 +30,7 @@ pub use configure::{ENTER, main as enter};
 pub use packages::Chosen;
 
 /// Changes when the procedure's result may change for the same packages.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// Pins the ids of system users and groups, in the syntax of sysusers.d(5).
 const IDS: &str = "images/ids.conf";
@@ -50,10 +52,18 @@ pub enum Mode {
 /// the cache. `tools` is the set [`Set::Build`].
 pub fn build(ctx: &Context, tools: &Tools, definition: &Definition, mode: Mode) -> Result<Stage> {
     let chosen = Chosen::get(ctx, definition)?;
-    match mode {
+    let stage = match mode {
         Mode::Cross => cross::build(ctx, tools, &chosen),
         Mode::Emulated => bail!("{:?}", (mode, Set::Rig, tools::arch()?)),
+    }?;
+    let unpinned = std::fs::read_to_string(stage.path("unpinned.log"))?;
+    if !unpinned.is_empty() {
+        ctx.report.warn(format!(
+            "ids of system accounts depend on the package list; to pin them, add to {}:\n{unpinned}",
+            ctx.path(IDS).display()
+        ));
     }
+    Ok(stage)
 }
 
 /// What both ways depend on.
@@ -80,9 +90,4 @@ fn dpkg_filters(path: &Path) -> Result<Vec<String>> {
         bail!("{} has no path-exclude line", path.display());
     }
     Ok(filters)
-}
-
-/// The pinned ids of a tree: both files that may declare them.
-fn ids(ctx: &Context) -> PathBuf {
-    ctx.path(IDS)
 }

@@ -176,6 +176,16 @@ fn none(wrong: Vec<String>, what: &str) -> Result<()> {
     bail!("the root file system fails its proof: {what}:{list}")
 }
 
+/// Judges what maintainer scripts said: a script may go on after a program of
+/// the image that could not be run, and so leave something out.
+pub fn scripts_said(log: &str) -> Result<()> {
+    let wrong = log.lines().filter(|l| l.to_lowercase().contains("exec format error"));
+    let wrong: Vec<_> = wrong.map(str::to_owned).collect();
+    let what = "scripts run programs of the image that the build machine cannot run \
+                (--rootfs=emulated can)";
+    none(wrong, what)
+}
+
 /// Judges what `dpkg --audit` or `--verify` said: nothing, but for files that
 /// `filters` left out on purpose.
 pub fn dpkg_said(question: &str, said: &str, filters: &[String]) -> Result<()> {
@@ -270,6 +280,13 @@ mod tests {
             let error = prove(&root, "build-host").unwrap_err().to_string();
             assert!(error.contains(said), "{path}: {error}");
         }
+    }
+
+    #[test]
+    fn a_program_that_could_not_run_is_found() {
+        scripts_said("Setting up a ...\n").unwrap();
+        let error = scripts_said("x.postinst: 41: /usr/lib/x: Exec format error\n").unwrap_err();
+        assert!(error.to_string().contains("/usr/lib/x"), "{error}");
     }
 
     #[test]
