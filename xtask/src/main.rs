@@ -37,6 +37,7 @@ fn main() -> ExitCode {
     // that needs other users' ids.
     match std::env::args().nth(1).as_deref() {
         Some(sandbox::ENTER) => return sandbox::enter::main(),
+        Some(sandbox::private::ENTER) => return sandbox::private::main(),
         Some(rootfs::ENTER) => return rootfs::enter(),
         _ => {}
     }

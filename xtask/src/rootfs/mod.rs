@@ -10,11 +10,13 @@ mod carry;
 mod clean;
 mod configure;
 mod cross;
+mod emulated;
 mod helpers;
 mod ids;
 mod mounts;
 pub mod packages;
 mod prove;
+mod repository;
 
 use std::path::Path;
 
@@ -24,7 +26,7 @@ use crate::context::Context;
 use crate::definition::Definition;
 use crate::digest;
 use crate::stage::{Inputs, Stage};
-use crate::tools::{self, Set, Tools};
+use crate::tools::{Set, Tools};
 
 pub use configure::{ENTER, main as enter};
 pub use packages::Chosen;
@@ -54,7 +56,10 @@ pub fn build(ctx: &Context, tools: &Tools, definition: &Definition, mode: Mode) 
     let chosen = Chosen::get(ctx, definition)?;
     let stage = match mode {
         Mode::Cross => cross::build(ctx, tools, &chosen),
-        Mode::Emulated => bail!("{:?}", (mode, Set::Rig, tools::arch()?)),
+        Mode::Emulated => {
+            let rig = Tools::get(ctx, Set::Rig)?;
+            emulated::build(ctx, &rig, &chosen)
+        }
     }?;
     let unpinned = std::fs::read_to_string(stage.path("unpinned.log"))?;
     if !unpinned.is_empty() {

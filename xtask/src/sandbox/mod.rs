@@ -6,6 +6,7 @@
 //! allows user namespaces; root works as well.
 
 pub mod enter;
+pub mod private;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,6 +30,9 @@ pub enum Ids {
     /// Root and the caller's subordinate ids (`/etc/subuid`), for work that
     /// changes owners.
     Range,
+    /// As `Range`, and in a user namespace that is not the host's even when
+    /// the caller is root.
+    Private,
 }
 
 /// A host path visible at `/work/<name>`.
@@ -167,10 +171,19 @@ impl Sandbox {
 /// `unshare` with all that a build may need; what follows runs in the new
 /// namespaces as root (of the user namespace where we are not root already).
 pub fn namespaces(ids: Ids, network: bool) -> Command {
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
+    let root = rustix::process::geteuid().is_root();
+    let own = std::env::current_exe();
+    let mut command = match own {
+        Ok(own) if root && ids == Ids::Private => {
+            let mut command = Command::new(own);
+            command.args([private::ENTER, "unshare"]);
+            command
+        }
+        _ => Command::new("unshare"),
+    };
+    if !root {
         command.args(["--user", "--map-root-user"]);
-        if ids == Ids::Range {
+        if ids != Ids::Root {
             command.arg("--map-auto");
         }
     }
