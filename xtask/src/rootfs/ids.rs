@@ -26,7 +26,7 @@ pub fn unpinned(root: &Root, pins: &str) -> Result<Vec<String>> {
             let fields: Vec<_> = line.split(':').collect();
             let [name, _, id, ..] = fields[..] else { continue };
             let given = own.lines().any(|l| l.split(':').next() == Some(name));
-            let free = id.parse().is_ok_and(|id| FREE.contains(&id));
+            let free = id.parse::<u32>().is_ok_and(|id| FREE.contains(&id));
             if free && !given && !pinned(kind, name) {
                 lines.push(format!("{kind} {name} {id}"));
             }

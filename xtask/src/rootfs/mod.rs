@@ -8,6 +8,7 @@
 
 mod carry;
 mod clean;
+pub mod compare;
 mod configure;
 mod cross;
 mod emulated;
