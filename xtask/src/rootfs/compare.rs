@@ -181,8 +181,7 @@ mod tests {
 
     #[test]
     fn the_list_must_cover_all_and_hold_nothing_idle() {
-        let differences =
-            [Difference { path: "etc/group".into(), what: "content".into() }];
+        let differences = [Difference { path: "etc/group".into(), what: "content".into() }];
         let list = |text: &str| accepted(text).unwrap();
         judge(&differences, &list("# c\netc/gr*  order\n")).unwrap();
         let error = judge(&differences, &list("")).unwrap_err().to_string();

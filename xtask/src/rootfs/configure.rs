@@ -86,11 +86,7 @@ fn run(plan: &Plan) -> Result<()> {
 
     mounts::tmpfs(&plan.work)?;
     std::env::set_current_dir(&plan.work)?;
-    let work = Work {
-        plan,
-        target: plan.work.join("target"),
-        tools: plan.work.join("tools"),
-    };
+    let work = Work { plan, target: plan.work.join("target"), tools: plan.work.join("tools") };
     work.lay_out()?;
     work.unpack()?;
     phase.done("unpack");

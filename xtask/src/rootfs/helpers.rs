@@ -38,9 +38,8 @@ impl Helpers {
             let meta = path.metadata()?;
             show(&path, &place.join(number.to_string()))?;
             let wrapper = wrappers.join(number.to_string());
-            let text = format!(
-                "#!/bin/sh\nexec /{PLACE}/qemu -0 \"$0\" /{PLACE}/{number} \"$@\"\n"
-            );
+            let text =
+                format!("#!/bin/sh\nexec /{PLACE}/qemu -0 \"$0\" /{PLACE}/{number} \"$@\"\n");
             fs::write(&wrapper, text)?;
             copy_access(&meta, &wrapper)?;
             mount_bind(&wrapper, &path)
@@ -86,7 +85,8 @@ fn called(target: &Path) -> Result<BTreeSet<PathBuf>> {
             let program = target.join(&word[1..]);
             // Links first: /lib is one, and a link may lead out of the image.
             let Ok(program) = program.canonicalize() else { continue };
-            let covered = ["usr/bin", "usr/sbin"].iter().any(|d| program.starts_with(target.join(d)));
+            let covered =
+                ["usr/bin", "usr/sbin"].iter().any(|d| program.starts_with(target.join(d)));
             if program.starts_with(target) && !covered && is_program(&program)? {
                 found.insert(program);
             }

@@ -88,8 +88,8 @@ fn inputs(ctx: &Context, chosen: &Chosen) -> Result<Inputs> {
 
 /// The `path-exclude=` and `path-include=` lines of dpkg's configuration.
 fn dpkg_filters(path: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let filters: Vec<_> =
         text.lines().filter(|l| l.starts_with("path-")).map(|l| format!("--{l}")).collect();
     if filters.is_empty() {

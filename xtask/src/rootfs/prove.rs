@@ -148,7 +148,8 @@ fn secrets(root: &Root) -> Result<()> {
             let (user, password) = (fields.next(), fields.next().unwrap_or_default());
             // shadow(5): what begins with ! or * fits no password; an x in
             // passwd refers to shadow.
-            let none = password.starts_with(['!', '*']) || (path == "etc/passwd" && password == "x");
+            let none =
+                password.starts_with(['!', '*']) || (path == "etc/passwd" && password == "x");
             if !none {
                 wrong.push(format!("/{path}: {} has a password or needs none", user.unwrap_or("")));
             }
@@ -291,10 +292,13 @@ mod tests {
 
     #[test]
     fn dpkg_may_miss_only_what_was_left_out() {
-        let filters = ["--path-exclude=/usr/share/doc/*", "--path-include=/usr/share/doc/*/copyright"]
-            .map(String::from);
+        let filters =
+            ["--path-exclude=/usr/share/doc/*", "--path-include=/usr/share/doc/*/copyright"]
+                .map(String::from);
         dpkg_said("--verify", "missing     /usr/share/doc/a/changelog.gz\n", &filters).unwrap();
-        for line in ["missing     /usr/share/doc/a/copyright", "missing   c /etc/a", "??5?????? c /etc/b"] {
+        for line in
+            ["missing     /usr/share/doc/a/copyright", "missing   c /etc/a", "??5?????? c /etc/b"]
+        {
             assert!(dpkg_said("--verify", line, &filters).is_err(), "{line}");
         }
     }

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::packages::{ARCH, SUITE};
 use super::Chosen;
+use super::packages::{ARCH, SUITE};
 use crate::{digest, process};
 
 /// Writes it to the new folder `dir`. Package files are links to `pool`, the

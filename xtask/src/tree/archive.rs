@@ -219,7 +219,10 @@ mod tests {
         let root = sample();
         write(&root, &a, 40).unwrap();
         let back = read(&a).unwrap();
-        assert_eq!(back.entries.keys().collect::<Vec<_>>(), root.entries.keys().collect::<Vec<_>>());
+        assert_eq!(
+            back.entries.keys().collect::<Vec<_>>(),
+            root.entries.keys().collect::<Vec<_>>()
+        );
         let file = back.get("d/file").unwrap();
         assert_eq!((file.mode, file.uid, file.gid), (0o4755, 7, 8));
         assert_eq!(file.mtime, 40, "a later time becomes the epoch");

@@ -76,9 +76,7 @@ mod tests {
     #[test]
     fn modes_come_from_the_x_bit_and_links_are_respected() {
         let dir = tempfile::tempdir().unwrap();
-        for (path, mode) in
-            [("lib/a", 0o600), ("lib/run", 0o700), ("etc/sudoers.d/x", 0o666)]
-        {
+        for (path, mode) in [("lib/a", 0o600), ("lib/run", 0o700), ("etc/sudoers.d/x", 0o666)] {
             let path = dir.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, "x").unwrap();

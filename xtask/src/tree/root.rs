@@ -51,8 +51,8 @@ impl Content {
         Ok(match self {
             Self::Bytes(bytes) => Box::new(bytes.as_slice()),
             Self::Path { path, len } => {
-                let file = File::open(path)
-                    .with_context(|| format!("cannot open {}", path.display()))?;
+                let file =
+                    File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
                 Box::new(file.take(*len))
             }
             Self::Range { file, offset, len } => {

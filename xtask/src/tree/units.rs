@@ -155,8 +155,14 @@ mod tests {
     fn apply(preset: &str) -> Result<Root> {
         let mut root = Root::default();
         for (path, text) in [
-            ("usr/lib/systemd/system/a.service", "[Service]\n[Install]\nWantedBy=multi-user.target\nAlias=b.service\nAlso=c.socket\n"),
-            ("usr/lib/systemd/system/c.socket", "[Install]\n# x\nWantedBy = sockets.target\nAlso=a.service\n"),
+            (
+                "usr/lib/systemd/system/a.service",
+                "[Service]\n[Install]\nWantedBy=multi-user.target\nAlias=b.service\nAlso=c.socket\n",
+            ),
+            (
+                "usr/lib/systemd/system/c.socket",
+                "[Install]\n# x\nWantedBy = sockets.target\nAlso=a.service\n",
+            ),
             ("usr/lib/systemd/system/g@.service", "[Install]\nWantedBy=getty.target\n"),
             ("usr/lib/systemd/system/s.service", "[Service]\n"),
             (PRESET, preset),
