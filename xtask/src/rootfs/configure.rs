@@ -246,18 +246,26 @@ impl Work<'_> {
     fn configure(&self) -> Result<()> {
         // For the twin's dpkg, packages for all architectures are not of the
         // image's, so it takes dependencies for unmet; whether they really
-        // are met, `ask_dpkg` asks.
-        let argv = [
-            "dpkg",
-            "--force-unsafe-io",
-            "--force-depends",
-            "--log=/dev/null",
-            "--configure",
-            "--pending",
+        // are met, `ask_dpkg` asks. Because it therefore also minds the order
+        // less, the two that all others count on go first.
+        let steps: [(&[&str], &str); 2] = [
+            (&["base-passwd", "base-files"], "configure-base.log"),
+            (&["--pending"], "configure.log"),
         ];
-        self.logged(&self.target, &argv, "configure.log")?;
-        let log = fs::read(self.plan.out.join("configure.log"))?;
-        prove::scripts_said(&String::from_utf8_lossy(&log))
+        for (packages, log) in steps {
+            let mut argv = vec![
+                "dpkg",
+                "--force-unsafe-io",
+                "--force-depends",
+                "--log=/dev/null",
+                "--configure",
+            ];
+            argv.extend(packages);
+            self.logged(&self.target, &argv, log)?;
+            let said = fs::read(self.plan.out.join(log))?;
+            prove::scripts_said(&String::from_utf8_lossy(&said))?;
+        }
+        Ok(())
     }
 
     /// Takes the twin away again and carries over what scripts changed.
