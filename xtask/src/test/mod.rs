@@ -49,6 +49,77 @@ pub const PARTS: &[Part] = &[
         run: boot::run,
     },
     Part {
+        name: "devicetree",
+        about: "our kernel drives of the board what Debian's does",
+        run: coverage::run,
+    },
+    Part {
         name: "rootfs",
         about: "the root file system, configured natively and by emulation",
         run: rootfs::run,
+    },
+];
+
+/// Collects what passed and what failed.
+pub struct Checks {
+    part: &'static str,
+    passed: usize,
+    failed: Vec<String>,
+}
+
+impl Checks {
+    fn new() -> Self {
+        Self { part: "", passed: 0, failed: Vec::new() }
+    }
+
+    /// Records one result and prints it; gives whether it passed.
+    pub fn check(&mut self, name: &str, result: Result<()>) -> bool {
+        match result {
+            Ok(()) => {
+                println!("ok      {}: {name}", self.part);
+                self.passed += 1;
+                true
+            }
+            Err(error) => {
+                println!("FAILED  {}: {name}\n        {error:#}", self.part);
+                self.failed.push(format!("{}: {name}", self.part));
+                false
+            }
+        }
+    }
+
+    /// Adds results that another runner counted (`cargo test`).
+    pub fn add(&mut self, passed: usize, failed: Vec<String>) {
+        self.passed += passed;
+        self.failed.extend(failed.into_iter().map(|name| format!("{}: {name}", self.part)));
+    }
+}
+
+/// Runs the named parts (all when none is named) and prints the summary.
+pub fn run(ctx: &Context, names: &[String]) -> Result<()> {
+    if let Some(name) = names.iter().find(|name| PARTS.iter().all(|p| p.name != name.as_str())) {
+        let known: Vec<_> = PARTS.iter().map(|p| format!("  {:14} {}", p.name, p.about)).collect();
+        bail!("no part {name:?}; the parts are:\n{}", known.join("\n"));
+    }
+    let mut checks = Checks::new();
+    for part in PARTS.iter().filter(|p| names.is_empty() || names.iter().any(|n| n == p.name)) {
+        checks.part = part.name;
+        let start = Instant::now();
+        println!("== {}: {}", part.name, part.about);
+        if let Err(error) = (part.run)(ctx, &mut checks) {
+            checks.check("runs to its end", Err(error));
+        }
+        println!("== {}: {:.0} s", part.name, start.elapsed().as_secs_f64());
+    }
+    for name in &checks.failed {
+        println!("failed: {name}");
+    }
+    println!("{} passed, {} failed", checks.passed, checks.failed.len());
+    if !checks.failed.is_empty() {
+        bail!("{} checks failed", checks.failed.len());
+    }
+    if checks.passed == 0 {
+        bail!("no check ran");
+    }
+    Ok(())
+}
