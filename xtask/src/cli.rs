@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -7,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::definition::Definition;
-use crate::{emulate, host, kernel, refresh, rootfs, test, tools, verify};
+use crate::{emulate, host, image, kernel, refresh, rootfs, test, tools, verify};
 
 /// Builds, verifies, emulates and tests the a7670e image.
 #[derive(Parser)]
@@ -34,6 +35,21 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Build an image and all that goes with it.
+    Image {
+        /// The image's definition, images/NAME.toml.
+        #[arg(default_value = "pi4b")]
+        name: String,
+        /// Folder for the results.
+        #[arg(long, value_name = "DIR", default_value = "out")]
+        out: PathBuf,
+        /// How the packages' scripts are run.
+        #[arg(long, value_enum, default_value_t)]
+        rootfs: rootfs::Mode,
+        /// Take this arm64 program in place of building src/.
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
+    },
     /// Make the tools roots, which the other commands do by themselves.
     Tools,
     /// Ask the archive anew and write the lock files.
@@ -59,7 +75,7 @@ enum Command {
     /// Judge an image without booting it.
     Verify {
         /// The image, `.img` or `.img.zst`.
-        image: std::path::PathBuf,
+        image: PathBuf,
         /// Print the verdict as JSON.
         #[arg(long)]
         json: bool,
@@ -87,6 +103,14 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     let ctx = Context::new(cli.global.yes, cli.global.locked, cli.global.jobs)?;
     let done = match cli.command {
+        Command::Image { name, out, rootfs, program } => {
+            // What is wrong with the definition is told before anything else.
+            Definition::load(&ctx, &name)?;
+            host::prepare(&ctx)?;
+            // `out` is relative to the repository, wherever cargo was called.
+            let out = ctx.repo.join(out);
+            image::run(&ctx, &image::Options { name, out, rootfs, program })
+        }
         Command::Tools => {
             host::prepare(&ctx)?;
             for set in [tools::Set::Build, tools::Set::Rig] {

@@ -15,6 +15,7 @@ mod driver;
 mod emulate;
 mod fresh;
 mod host;
+mod image;
 mod kernel;
 mod patches;
 mod process;

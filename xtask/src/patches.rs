@@ -86,7 +86,7 @@ fn branch(version: &str) -> &str {
 }
 
 /// The patches for kernel `version` in order.
-fn list(dir: &Path, version: &str) -> Result<Vec<String>> {
+pub fn list(dir: &Path, version: &str) -> Result<Vec<String>> {
     let special = dir.join(format!("series-{}", branch(version)));
     let path = if special.is_file() { special } else { dir.join("series") };
     let text =

@@ -147,7 +147,7 @@ impl Tools {
             .iter()
             .map(|request| archive::packages(ctx, LOCK, request))
             .collect::<Result<Vec<_>>>()?;
-        let mut inputs = Inputs::new().value("layout", "2");
+        let mut inputs = Inputs::new().value("layout", "3");
         for p in &packages {
             inputs = inputs.value(&p.section.name, p.digest());
         }
@@ -223,9 +223,11 @@ pub fn unpack(packages: &[Packages], root: &Path, jobs: usize) -> Result<()> {
         fs::create_dir_all(root.join(dir))?;
     }
     fs::write(root.join("etc/resolv.conf"), "")?;
-    let awk = root.join("usr/bin/awk");
-    if awk.symlink_metadata().is_err() {
-        symlink("mawk", awk)?;
+    for (name, target) in [("awk", "mawk"), ("cc", "gcc")] {
+        let link = root.join("usr/bin").join(name);
+        if link.symlink_metadata().is_err() && root.join("usr/bin").join(target).exists() {
+            symlink(target, link)?;
+        }
     }
     for name in ["passwd", "group"] {
         fs::copy(

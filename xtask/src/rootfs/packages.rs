@@ -5,10 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::archive::{self, Packages, Request};
+use crate::archive::{self, Entry, Packages, Request};
 use crate::context::Context;
 use crate::definition::Definition;
-use crate::{process, tools};
+use crate::{digest, process, tools};
 
 /// Suite of every image.
 pub const SUITE: &str = "trixie";
@@ -141,6 +141,10 @@ impl Chosen {
 pub struct Local {
     /// Its package's name.
     pub name: String,
+    /// Its Debian version.
+    pub version: String,
+    /// Its architecture.
+    pub arch: String,
     /// The file.
     pub file: PathBuf,
     /// Names of packages that it needs; of alternatives the first.
@@ -161,7 +165,21 @@ impl Local {
         }
         let mut depends = depends(&field("Pre-Depends")?);
         depends.extend(self::depends(&field("Depends")?));
-        Ok(Self { name: field("Package")?, file: file.to_owned(), depends })
+        let (name, version) = (field("Package")?, field("Version")?);
+        Ok(Self { name, version, arch, file: file.to_owned(), depends })
+    }
+
+    /// As a lock would pin it, with the file's name for a path.
+    pub fn entry(&self) -> Result<Entry> {
+        let path = self.file.file_name().context("a package without a file name")?;
+        Ok(Entry {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            arch: self.arch.clone(),
+            size: self.file.metadata()?.len(),
+            sha256: digest::file(&self.file)?,
+            path: path.to_string_lossy().into_owned(),
+        })
     }
 }
 
