@@ -52,10 +52,7 @@ const QUESTIONS: &[Question] = &[
 
 /// Boots the image on both machines.
 pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
-    let image = emulate::default_image(ctx);
-    if !image.is_file() {
-        bail!("there is no image {}: make it with `cargo xtask image`", image.display());
-    }
+    let image = super::image(ctx)?;
     let before = digest::file(&image)?;
     let mut identities = Vec::new();
     for (model, name) in [(Machine::Raspi4b, "raspi4b"), (Machine::Virt, "virt")] {

@@ -3,16 +3,21 @@
 mod artefacts;
 mod boot;
 mod disk;
+mod errors;
+mod readme;
+mod reproducible;
 mod rootfs;
 mod rust;
 mod tidy;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 
 use crate::context::Context;
 use crate::coverage;
+use crate::image::{self, Options};
 
 /// A part of the tests that can be run alone.
 pub struct Part {
@@ -24,10 +29,21 @@ pub struct Part {
     pub run: fn(&Context, &mut Checks) -> Result<()>,
 }
 
-/// All parts, in the order in which they run.
+/// All parts, in the order in which they run: what is quick and often wrong
+/// first, then the image that later parts go on with.
 pub const PARTS: &[Part] = &[
     Part { name: "tidy", about: "the rules of the house", run: tidy::run },
     Part { name: "rust", about: "formatting, lints and every Rust test", run: rust::run },
+    Part {
+        name: "newcomer",
+        about: "an image from nothing in a fresh Debian 12",
+        run: reproducible::newcomer,
+    },
+    Part {
+        name: "boot",
+        about: "the image boots on the emulated machines and all in it works",
+        run: boot::run,
+    },
     Part {
         name: "disk",
         about: "disk images are sound, complete, mapped and repeatable",
@@ -39,26 +55,42 @@ pub const PARTS: &[Part] = &[
         run: artefacts::run,
     },
     Part {
-        name: "driver",
-        about: "simcom_wwan on Debian's kernels: series, W=1, sparse, checkpatch",
-        run: crate::driver::test,
+        name: "errors",
+        about: "bad input and bad luck: what is said, and what is left",
+        run: errors::run,
     },
-    Part {
-        name: "boot",
-        about: "the image boots on the emulated machines and all in it works",
-        run: boot::run,
-    },
+    Part { name: "readme", about: "every command of the README", run: readme::run },
     Part {
         name: "devicetree",
         about: "our kernel drives of the board what Debian's does",
         run: coverage::run,
     },
     Part {
+        name: "driver",
+        about: "simcom_wwan on Debian's kernels: series, W=1, sparse, checkpatch",
+        run: crate::driver::test,
+    },
+    Part {
         name: "rootfs",
         about: "the root file system, configured natively and by emulation",
         run: rootfs::run,
     },
+    Part {
+        name: "stranger",
+        about: "the same bytes by another user in other circumstances",
+        run: reproducible::stranger,
+    },
 ];
+
+/// The image that the parts judge: the newcomer's, or one built here.
+pub fn image(ctx: &Context) -> Result<PathBuf> {
+    if let Some((_, out)) = ctx.adopted() {
+        return Ok(out.join("pi4b.img"));
+    }
+    let out = ctx.cache_dir("test-image")?;
+    let options = Options { out, ..Options::new(ctx, "pi4b") };
+    Ok(image::build(ctx, &options)?.raw()?.to_owned())
+}
 
 /// Collects what passed and what failed.
 pub struct Checks {
