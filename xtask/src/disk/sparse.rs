@@ -5,6 +5,9 @@ use std::io::Result;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+
 /// Bytes that are looked at together: the block of most file systems.
 const BLOCK: usize = 4096;
 /// Bytes that are read together.
@@ -25,16 +28,30 @@ pub fn write(file: &File, bytes: &[u8], offset: u64) -> Result<()> {
     file.write_all_at(&bytes[start..], offset + start as u64)
 }
 
-/// Copies `range` of `from` to `offset` of `to`, as [`write`] does.
+/// Copies `range` of `from` to `offset` of `to`, as [`write`] does. Holes of
+/// `from` are not even read.
 pub fn copy(from: &File, range: Range<u64>, to: &File, offset: u64) -> Result<()> {
     let mut buffer = vec![0; BUFFER.min(range.end - range.start) as usize];
     let mut at = range.start;
     while at < range.end {
-        let length = BUFFER.min(range.end - at) as usize;
-        let part = &mut buffer[..length];
-        from.read_exact_at(part, at)?;
-        write(to, part, offset + (at - range.start))?;
-        at += length as u64;
+        let data = match seek(from, SeekFrom::Data(at)) {
+            Ok(data) => data,
+            // Nothing but a hole up to the end.
+            Err(Errno::NXIO) => break,
+            // A file system that knows no holes.
+            Err(Errno::INVAL) => at,
+            Err(error) => return Err(error.into()),
+        };
+        let hole = seek(from, SeekFrom::Hole(data)).unwrap_or(range.end).min(range.end);
+        at = data;
+        while at < hole {
+            let length = BUFFER.min(hole - at) as usize;
+            let part = &mut buffer[..length];
+            from.read_exact_at(part, at)?;
+            write(to, part, offset + (at - range.start))?;
+            at += length as u64;
+        }
+        at = at.max(hole);
     }
     Ok(())
 }

@@ -70,8 +70,19 @@ fn offers(subject: &Subject<'_>, alias: &str, module: &str) -> Result<String> {
 }
 
 fn modprobe(subject: &Subject<'_>, release: &str, arguments: &[&str]) -> Result<String> {
-    let argv =
-        [&["modprobe", "--dirname", "/work/tree", "--set-version", release], arguments].concat();
+    // The folder of the modules does not bring the configuration beside it.
+    let place = [
+        "modprobe",
+        "--dirname",
+        "/work/tree",
+        "--set-version",
+        release,
+        "--config",
+        "/work/tree/etc/modprobe.d",
+        "--config",
+        "/work/tree/usr/lib/modprobe.d",
+    ];
+    let argv = [&place[..], arguments].concat();
     let mut command = subject.on_tree()?.command(&argv)?;
     let output = process::any_output(&mut command)?;
     let said = String::from_utf8_lossy(&output.stderr);

@@ -154,7 +154,9 @@ impl<'a> Subject<'a> {
             tree::extract(self.root()?, &folder)?;
             Ok(folder)
         })?;
-        Ok(self.tools.clone().bind(folder, "tree"))
+        // systemd's tools would complain to the host's log otherwise.
+        let tools = self.tools.clone().env("SYSTEMD_LOG_TARGET", "console");
+        Ok(tools.env("SYSTEMD_LOG_COLOR", "0").bind(folder, "tree"))
     }
 
     /// Tools that find partition `number` at `/work/part`.

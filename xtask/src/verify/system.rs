@@ -123,10 +123,11 @@ pub fn services(subject: &Subject<'_>) -> Result<String> {
 fn judge(subject: &Subject<'_>, argv: &[&str]) -> Result<String> {
     let mut command = subject.on_tree()?.command(argv)?;
     let output = process::any_output(&mut command)?;
-    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
-        said.push_str(&String::from_utf8_lossy(&output.stderr));
-        let lines: Vec<_> = said.lines().map(|line| line.replace("/work/tree", "")).collect();
+        // The complaints, then the summary.
+        let all = String::from_utf8_lossy(&output.stderr).into_owned() + &said;
+        let lines: Vec<_> = all.lines().map(|line| line.replace("/work/tree", "")).collect();
         let shown = &lines[..lines.len().min(SHOWN)];
         bail!("{} ({}):\n{}", argv[..2].join(" "), output.status, shown.join("\n"));
     }

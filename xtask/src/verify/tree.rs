@@ -8,14 +8,23 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use ext4_view::{Ext4, FileType};
 
-/// Larger files are not configuration, but for those below.
-const MOST: u64 = 256 << 10;
+/// Where the configuration lies that the judges read.
+const CONFIGURATION: &[&str] = &[
+    "/etc/",
+    "/usr/lib/modprobe.d/",
+    "/usr/lib/systemd/",
+    "/usr/lib/sysusers.d/",
+    "/usr/lib/udev/",
+    "/usr/share/dbus-1/",
+];
 /// What modprobe reads.
 const INDEX: &str = "/modules.";
+/// Larger files elsewhere are programs.
+const MOST: u64 = 256 << 10;
 
-/// Writes `root` into the new folder `to`: folders, links, and files of which
-/// only configuration has its content. Owners, devices and set-user-id bits
-/// are left out, so no privilege is needed.
+/// Writes `root` into the new folder `to`: folders, links, configuration with
+/// its content, and programs as empty files, since only their presence counts.
+/// Owners, devices and set-user-id bits are left out, so no privilege is needed.
 pub fn extract(root: &Ext4, to: &Path) -> Result<()> {
     fs::create_dir(to)?;
     walk(root, "/", &mut |entry| {
@@ -27,10 +36,16 @@ pub fn extract(root: &Ext4, to: &Path) -> Result<()> {
                 symlink(std::str::from_utf8(target.as_ref())?, &path)?;
             }
             FileType::Regular => {
-                let mode = if entry.mode & 0o111 == 0 { 0o644 } else { 0o755 };
+                let program = entry.mode & 0o111 != 0;
+                let wanted = entry.path.contains(INDEX)
+                    || entry.len <= MOST && CONFIGURATION.iter().any(|c| entry.path.starts_with(c));
+                if !wanted && !program && !entry.path.contains(".ko") {
+                    return Ok(());
+                }
+                let mode = if program { 0o755 } else { 0o644 };
                 let mut file: File =
                     OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
-                if entry.len <= MOST || entry.path.contains(INDEX) {
+                if wanted {
                     file.write_all(&root.read(entry.path)?)?;
                 }
             }
