@@ -19,7 +19,7 @@ pub fn over(caught: &Path, target: &Path, log: &mut String) -> Result<()> {
     names.sort();
     for name in names {
         let (from, to) = (caught.join(&name), target.join(&name));
-        let name = name.display().to_string();
+        let name = name.to_string_lossy();
         let meta = from.symlink_metadata()?;
         let kind = meta.file_type();
         let note = if kind.is_symlink() {

@@ -10,11 +10,8 @@ const FIRST_ID: u32 = 1000;
 
 /// Adds `users`, with ids from 1000 in their order.
 pub fn add(root: &mut Root, users: &[User], epoch: u64) -> Result<()> {
-    let mut next = FIRST_ID;
-    for user in users {
+    for (user, id) in users.iter().zip(FIRST_ID..) {
         let name = user.name.get_ref();
-        let id = next;
-        next += 1;
         account(root, name, id).with_context(|| format!("cannot add the user {name}"))?;
         home(root, user, id, epoch).with_context(|| format!("cannot make {name}'s home"))?;
         if user.sudo {
