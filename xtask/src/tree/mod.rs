@@ -167,6 +167,29 @@ mod tests {
         assert_ne!(made("pi"), made("po"));
     }
 
+    /// A unit of ours that no preset names would lie in the image unused.
+    #[test]
+    fn every_own_unit_is_preset() {
+        let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("../images/files");
+        let list = |dir: &str| -> Vec<_> {
+            let dir = files.join("usr/lib/systemd").join(dir);
+            dir.read_dir().unwrap().map(|e| e.unwrap().path()).collect()
+        };
+        let presets: String =
+            list("system-preset").iter().map(|p| std::fs::read_to_string(p).unwrap()).collect();
+        let mut count = 0;
+        for unit in list("system").iter().filter(|p| p.is_file()) {
+            let text = std::fs::read_to_string(unit).unwrap();
+            if text.contains("[Install]") {
+                count += 1;
+                let name = unit.file_name().unwrap().to_str().unwrap();
+                let named = |word| presets.lines().any(|l| l == format!("{word} {name}"));
+                assert!(named("enable") || named("disable"), "no preset names {name}");
+            }
+        }
+        assert!(count > 0, "no unit of ours was found");
+    }
+
     #[test]
     fn everything_is_in_its_place() {
         let dir = tempfile::tempdir().unwrap();
