@@ -9,6 +9,7 @@ mod reproducible;
 mod rootfs;
 mod rust;
 mod tidy;
+mod verify;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -43,6 +44,11 @@ pub const PARTS: &[Part] = &[
         name: "boot",
         about: "the image boots on the emulated machines and all in it works",
         run: boot::run,
+    },
+    Part {
+        name: "verify",
+        about: "the image is good, and every kind of fault is found",
+        run: verify::run,
     },
     Part {
         name: "disk",

@@ -49,7 +49,7 @@ pub fn rules(subject: &Subject<'_>) -> Result<String> {
             }
         }
     }
-    Ok(said.lines().last().unwrap_or("no complaint").to_owned())
+    Ok(said.lines().next().unwrap_or("no complaint").to_owned())
 }
 
 /// Users and groups of a sysusers.d(5) file.
