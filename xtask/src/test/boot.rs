@@ -168,9 +168,13 @@ fn keys_only(text: &str) -> Result<()> {
     Ok(())
 }
 
+/// What is not allowed is dropped, and SSH is not allowed from the modem.
 fn firewall(text: &str) -> Result<()> {
-    ensure_line(text, |line| line.contains("hook input"))?;
-    ensure_line(text, |line| line.contains("wwan"))
+    ensure_line(text, |line| line.contains("hook input") && line.contains("policy drop"))?;
+    for line in text.lines().filter(|line| line.contains("dport 22 ")) {
+        ensure!(line.contains("iifname") && !line.contains("wwan"), "{line}");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -189,6 +193,12 @@ mod tests {
         assert!(json_object("{}").is_ok());
         assert!(json_object("[]").is_err());
         assert!(firewall("active").is_err());
+        let drop = "type filter hook input priority filter; policy drop;\n";
+        let ssh = "iifname { \"en*\" } tcp dport 22 accept";
+        assert!(firewall(&format!("{drop}{ssh}")).is_ok());
+        assert!(firewall(ssh).is_err());
+        assert!(firewall(&format!("{drop}tcp dport 22 accept")).is_err());
+        assert!(firewall(&format!("{drop}iifname \"wwan0\" tcp dport 22 accept")).is_err());
         assert!(active("inactive").is_err());
         assert!(empty("x.service").is_err());
     }
