@@ -35,12 +35,7 @@ pub struct Options {
 impl Options {
     /// The default image, in `out/` of the repository.
     pub fn new(ctx: &Context, name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            out: ctx.path("out"),
-            rootfs: Mode::default(),
-            program: None,
-        }
+        Self { name: name.to_owned(), out: ctx.path("out"), rootfs: Mode::default(), program: None }
     }
 }
 
@@ -59,11 +54,6 @@ impl Image {
     /// The raw disk image.
     pub fn raw(&self) -> Result<&Path> {
         self.files.first().map(PathBuf::as_path).context("nothing was published")
-    }
-
-    /// The stage of that name.
-    pub fn stage(&self, name: &str) -> Result<&Stage> {
-        self.stages.iter().find(|s| s.name == name).with_context(|| format!("no stage {name}"))
     }
 }
 
@@ -161,8 +151,12 @@ fn publish(
     let mut used: Vec<&Packages> = tools.packages.iter().chain([&sources.kernel]).collect();
     used.extend(&sources.chosen.twin);
     let disk = stages.last().context("no stage ran")?;
-    let local =
-        sources.chosen.locals.iter().map(rootfs::packages::Local::entry).collect::<Result<Vec<_>>>()?;
+    let local = sources
+        .chosen
+        .locals
+        .iter()
+        .map(rootfs::packages::Local::entry)
+        .collect::<Result<Vec<_>>>()?;
     let files = artefacts::publish(
         ctx,
         &artefacts::Publish {
@@ -178,9 +172,8 @@ fn publish(
             stages: &stages.iter().collect::<Vec<_>>(),
         },
     )?;
-    let locked = used.iter().all(|p| p.locked)
-        && sources.chosen.target.locked
-        && sources.firmware.locked;
+    let locked =
+        used.iter().all(|p| p.locked) && sources.chosen.target.locked && sources.firmware.locked;
     Ok(Image { files, stages, locked })
 }
 

@@ -12,10 +12,10 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::archive::{self, Packages, Request};
 use crate::context::Context;
+use crate::patches;
 use crate::sandbox::Sandbox;
 use crate::stage::{self, Inputs, Room, Stage};
 use crate::tools::Tools;
-use crate::{patches, process};
 
 /// Debian's long-term kernel series that the image uses.
 pub const SERIES: &str = "6.12";
@@ -206,13 +206,6 @@ fn lost_symbols(fragment: &str, config: &str) -> Vec<String> {
         }
     }
     lost
-}
-
-/// The version of the compiler, for the manifest.
-pub fn compiler(tools: &Tools) -> Result<String> {
-    let text =
-        process::text(&mut tools.sandbox().command(&["aarch64-linux-gnu-gcc", "--version"])?)?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]

@@ -54,7 +54,10 @@ pub fn build(ctx: &Context, tools: &Tools) -> Result<Stage> {
             .env("CARGO_TARGET_DIR", "/work/target")
             .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc")
             // Panic messages name the crate, not where it was built.
-            .env("RUSTFLAGS", "--remap-path-prefix=/work/vendor=crates --remap-path-prefix=/work/src=")
+            .env(
+                "RUSTFLAGS",
+                "--remap-path-prefix=/work/vendor=crates --remap-path-prefix=/work/src=",
+            )
             .env("CC_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-gcc")
             .run(
                 &[

@@ -11,6 +11,9 @@ use crate::process;
 /// No source file is longer, in lines.
 const LONGEST: usize = 500;
 
+/// Looks at a file's path and text; tells what breaks the rule.
+type Rule = fn(&str, &str) -> Option<String>;
+
 /// Checks every file that git knows.
 pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     let list = process::text(Command::new("git").args(["ls-files", "-z"]).current_dir(&ctx.repo))?;
@@ -19,7 +22,7 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
         .filter(|name| !name.is_empty())
         .filter_map(|name| Some((name.to_owned(), std::fs::read_to_string(ctx.path(name)).ok()?)))
         .collect();
-    let rules: [(&str, fn(&str, &str) -> Option<String>); 4] = [
+    let rules: [(&str, Rule); 4] = [
         ("every module says what it is for", starts_with_docs),
         ("no source file is too long", short),
         ("no mirror is named", no_mirror),
