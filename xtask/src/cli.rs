@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::definition::Definition;
-use crate::{emulate, host, image, kernel, refresh, rootfs, test, tools, verify};
+use crate::{bench, emulate, host, image, kernel, refresh, rootfs, test, tools, verify};
 
 /// Builds, verifies, emulates and tests the a7670e image.
 #[derive(Parser)]
@@ -82,6 +82,14 @@ enum Command {
     },
     /// Boot an image on an emulated machine.
     Emulate(emulate::Arguments),
+    /// Build the image twice in different circumstances and compare the bytes.
+    Reproducible,
+    /// Measure, beside rivals.
+    Bench {
+        /// What to measure.
+        #[arg(value_enum)]
+        subject: bench::Subject,
+    },
     /// Run the tests, all or the named parts.
     Test {
         /// Parts; an unknown name lists them.
@@ -149,6 +157,14 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Emulate(arguments) => {
             host::prepare(&ctx)?;
             return emulate::run(&ctx, &arguments);
+        }
+        Command::Reproducible => {
+            host::prepare(&ctx)?;
+            test::run(&ctx, &["newcomer".to_owned(), "stranger".to_owned()])
+        }
+        Command::Bench { subject } => {
+            host::prepare(&ctx)?;
+            bench::run(&ctx, subject)
         }
         Command::Test { parts } => {
             host::prepare(&ctx)?;

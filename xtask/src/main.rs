@@ -5,6 +5,7 @@
 
 mod archive;
 mod artefacts;
+mod bench;
 mod cli;
 mod context;
 mod coverage;

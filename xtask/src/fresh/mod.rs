@@ -89,6 +89,16 @@ impl<'a> Fresh<'a> {
     /// Builds the image from nothing but downloaded packages; gives the folder
     /// with the results.
     pub fn build(&self, builder: &Builder) -> Result<PathBuf> {
+        self.prepare(builder)?;
+        self.image(builder, "build")?;
+        // What had to be downloaded serves the next build.
+        let (new, pool) = (self.cache(builder).join("pool/."), self.ctx.cache_dir("pool")?);
+        process::output(Command::new("cp").arg("-rn").args([&new, &pool]))?;
+        Ok(self.out(builder))
+    }
+
+    /// Lays out the checkout, as git would, and compiles the build tool.
+    pub fn prepare(&self, builder: &Builder) -> Result<()> {
         let place = self.place(builder);
         stage::remove_tree(&place)?;
         for dir in ["checkout", "cache", "cargo", "target", "out"] {
@@ -96,34 +106,33 @@ impl<'a> Fresh<'a> {
         }
         copy_repository(&self.ctx.repo, &place.join("checkout"))?;
         // The archive at hand: packages that were downloaded before.
-        let pool = self.ctx.cache_dir("pool")?;
-        copy_tree(&pool, &place.join("cache/pool"))?;
+        copy_tree(&self.ctx.cache_dir("pool")?, &place.join("cache/pool"))?;
         if builder.ordinary {
             let script = "useradd --create-home builder && \
                           usermod --add-subuids 100000-165535 --add-subgids 100000-165535 builder && \
+                          apt-get -qq update && \
                           apt-get -qq install -y --no-install-recommends uidmap && \
                           chown -R builder:builder /work/place";
             self.run(builder, &["sh", "-c", script], "prepare")?;
         }
-        self.again(builder, "build")?;
-        // What had to be downloaded serves the next build.
-        let new = place.join("cache/pool/.");
-        process::output(Command::new("cp").args(["-rn"]).args([&new, &pool]))?;
-        Ok(place.join("out"))
+        self.checkout(builder, "cargo xtask --help", "compile")?;
+        Ok(())
     }
 
-    /// Runs `cargo xtask image` once more on what [`Self::build`] left; gives
-    /// what it said.
-    pub fn again(&self, builder: &Builder, log: &str) -> Result<String> {
-        let image = format!(
-            "umask {} && cd \"/work/{}\" && cargo xtask image --yes --out /work/place/out {}",
-            builder.umask,
-            builder.checkout,
-            builder.arguments.join(" ")
-        );
+    /// Runs `cargo xtask image`; gives what it said.
+    pub fn image(&self, builder: &Builder, log: &str) -> Result<String> {
+        let arguments = builder.arguments.join(" ");
+        let image = format!("cargo xtask image --yes --out /work/place/out {arguments}");
+        self.checkout(builder, &image, log)
+    }
+
+    /// Runs a command of the shell in the checkout, as the builder.
+    fn checkout(&self, builder: &Builder, command: &str, log: &str) -> Result<String> {
+        let line =
+            format!("umask {} && cd \"/work/{}\" && {command}", builder.umask, builder.checkout);
         let as_user =
-            ["setpriv", "--reuid=builder", "--regid=builder", "--init-groups", "sh", "-c", &image];
-        let as_root = ["sh", "-c", &image];
+            ["setpriv", "--reuid=builder", "--regid=builder", "--init-groups", "sh", "-c", &line];
+        let as_root = ["sh", "-c", &line];
         self.run(builder, if builder.ordinary { &as_user } else { &as_root }, log)
     }
 
@@ -136,6 +145,16 @@ impl<'a> Fresh<'a> {
 
     fn place(&self, builder: &Builder) -> PathBuf {
         self.home.join(builder.name)
+    }
+
+    /// The copy of the repository that the builder works in.
+    pub fn repository(&self, builder: &Builder) -> PathBuf {
+        self.place(builder).join("checkout")
+    }
+
+    /// Where the results are.
+    pub fn out(&self, builder: &Builder) -> PathBuf {
+        self.place(builder).join("out")
     }
 
     /// Where the build keeps its cache, which later parts may go on with.

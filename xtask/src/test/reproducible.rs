@@ -14,7 +14,7 @@ pub fn newcomer(ctx: &Context, checks: &mut Checks) -> Result<()> {
     let fresh = Fresh::new(ctx)?;
     let out = fresh.build(&NEWCOMER)?;
     checks.check("a fresh Debian 12 ends with an image", image_in(&out));
-    let said = fresh.again(&NEWCOMER, "again")?;
+    let said = fresh.image(&NEWCOMER, "again")?;
     checks.check("the second time no stage runs", nothing_to_do(&said));
     ctx.adopt(fresh.cache(&NEWCOMER), out);
     Ok(())
@@ -40,7 +40,6 @@ fn image_in(out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A stage that ran ends with its name and its time on a line of the log.
 fn nothing_to_do(said: &str) -> Result<()> {
     ensure!(said.contains("nothing changed"), "it did not say that nothing changed:\n{said}");
     Ok(())
