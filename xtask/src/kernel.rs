@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -55,7 +54,7 @@ pub fn build(ctx: &Context, tools: &Tools, source: &Packages, epoch: u64) -> Res
         let ready = room.scratch.join("unpacked");
         if !ready.exists() {
             stage::remove_tree(&tree)?;
-            unpack(package, &tree)?;
+            unpack(tools, package, &tree, &room.scratch.join("unpack.log"))?;
             patches::apply(tools, &series, &tree)?;
             fs::write(&ready, "")?;
         }
@@ -66,36 +65,22 @@ pub fn build(ctx: &Context, tools: &Tools, source: &Packages, epoch: u64) -> Res
     })
 }
 
-/// Unpacks the kernel tree out of Debian's source package into `tree`.
-pub fn unpack(package: &Path, tree: &Path) -> Result<()> {
+/// Unpacks the kernel tree out of Debian's source package into `tree`, by the
+/// tools root's programs: the host need not have xz.
+fn unpack(tools: &Tools, package: &Path, tree: &Path, log: &Path) -> Result<()> {
     fs::create_dir_all(tree)?;
-    let member = format!("./usr/src/linux-source-{SERIES}.tar.xz");
-    let mut deb = Command::new("dpkg-deb")
-        .arg("--fsys-tarfile")
-        .arg(package)
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run dpkg-deb")?;
-    let mut member_of = Command::new("tar")
-        .args(["-xO", &member])
-        .stdin(deb.stdout.take().context("dpkg-deb has no output")?)
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run tar")?;
-    let status = Command::new("tar")
-        .args(["-xJ", "--strip-components=1", "--no-same-owner", "-C"])
-        .arg(tree)
-        .stdin(member_of.stdout.take().context("tar has no output")?)
-        .status()
-        .context("cannot run tar")?;
-    for (status, what) in
-        [(deb.wait()?, "dpkg-deb"), (member_of.wait()?, "tar"), (status, "tar with xz")]
-    {
-        if !status.success() {
-            bail!("{what} failed on {} ({status})", package.display());
-        }
-    }
-    Ok(())
+    let script = format!(
+        "set -e -o pipefail
+         dpkg-deb --fsys-tarfile /work/source.deb |
+           tar -xO ./usr/src/linux-source-{SERIES}.tar.xz |
+           tar -xJ -C /work/tree --strip-components=1 --no-same-owner"
+    );
+    tools
+        .sandbox()
+        .bind(package, "source.deb")
+        .bind_writable(tree, "tree")
+        .run(&["bash", "-c", &script], log)
+        .with_context(|| format!("cannot unpack {}", package.display()))
 }
 
 struct Maker<'a> {
