@@ -286,8 +286,7 @@ fn prepare(
         console: plan.console,
         interactive: shell == Shell::Console,
     });
-    let mut command =
+    let command =
         sandbox.bind_writable(room.path(), "machine").cwd(qemu::HOME).command(&arguments)?;
-    process::die_with_caller(&mut command);
     Ok((command, rig))
 }

@@ -37,7 +37,7 @@ pub fn build(ctx: &Context, tools: &Tools, chosen: &Chosen) -> Result<Stage> {
 /// Unconfigured programs suffice: what they would miss (the accounts of
 /// base-passwd, the link for awk) `tools::unpack` adds, and alternatives must
 /// not exist in the twin at all, since the image makes its own.
-fn twin(ctx: &Context, chosen: &Chosen) -> Result<Stage> {
+pub fn twin(ctx: &Context, chosen: &Chosen) -> Result<Stage> {
     let packages = chosen.twin.as_ref().unwrap_or(&chosen.target);
     let inputs = Inputs::new().value("layout", "1").value("packages", packages.digest());
     stage::run(ctx, "twin", inputs, |room| {

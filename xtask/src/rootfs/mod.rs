@@ -19,7 +19,7 @@ pub mod packages;
 mod prove;
 mod repository;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -70,6 +70,12 @@ pub fn build(ctx: &Context, tools: &Tools, definition: &Definition, mode: Mode) 
         ));
     }
     Ok(stage)
+}
+
+/// The image's packages for the build machine, unpacked: the same udev and the
+/// same rules as the image's, ready to be run.
+pub fn native_twin(ctx: &Context, definition: &Definition) -> Result<PathBuf> {
+    Ok(cross::twin(ctx, &Chosen::get(ctx, definition)?)?.path("root"))
 }
 
 /// What both ways depend on.

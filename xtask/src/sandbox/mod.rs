@@ -187,6 +187,8 @@ pub fn namespaces(ids: Ids, network: bool) -> Command {
             command.arg("--map-auto");
         }
     }
+    // --kill-child helps only when unshare itself dies with us.
+    process::die_with_caller(&mut command);
     command.args(["--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"]);
     if !network {
         command.arg("--net");

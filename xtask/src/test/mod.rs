@@ -41,6 +41,11 @@ pub const PARTS: &[Part] = &[
         run: reproducible::newcomer,
     },
     Part {
+        name: "udev",
+        about: "the udev rules under the image's udev, on devices made up",
+        run: rust::udev,
+    },
+    Part {
         name: "boot",
         about: "the image boots on the emulated machines and all in it works",
         run: boot::run,

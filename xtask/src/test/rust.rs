@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 
 use super::Checks;
 use crate::context::Context;
-use crate::process;
+use crate::definition::Definition;
+use crate::{process, rootfs};
 
 /// Runs rustfmt, clippy and every Rust test of the workspace.
 pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
@@ -14,13 +15,26 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     let lints = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     checks.check("no lint (cargo clippy)", quiet(ctx, &lints));
 
-    let mut command = cargo(ctx, &["test", "--workspace", "--locked", "--no-fail-fast"]);
+    let tests = cargo(ctx, &["test", "--workspace", "--locked", "--no-fail-fast"]);
+    count(tests, checks)
+}
+
+/// Runs the tests of the udev rules under the image's own version of udev.
+pub fn udev(ctx: &Context, checks: &mut Checks) -> Result<()> {
+    let definition = Definition::load(ctx, "pi4b")?;
+    let mut tests = cargo(
+        ctx,
+        &["test", "--package=a7670e", "--locked", "--test=udev", "--test=udevd", "--", "--ignored"],
+    );
+    tests.env("A7670E_UDEV_ROOT", rootfs::native_twin(ctx, &definition)?);
+    count(tests, checks)
+}
+
+/// Runs `cargo test` and counts what it prints.
+fn count(mut command: Command, checks: &mut Checks) -> Result<()> {
     let output = process::any_output(&mut command)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let results = Results::read(&text);
-    for name in &results.failed {
-        println!("FAILED  rust: {name}");
-    }
     if results.passed + results.failed.len() == 0
         || (!output.status.success() && results.failed.is_empty())
     {
@@ -29,7 +43,7 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     if !results.failed.is_empty() {
         println!("{text}");
     }
-    println!("ok      rust: {} tests", results.passed);
+    println!("ok      {} tests of cargo", results.passed);
     checks.add(results.passed, results.failed);
     Ok(())
 }
