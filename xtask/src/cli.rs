@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::definition::Definition;
+use crate::host::Purpose;
 use crate::{bench, emulate, host, image, kernel, refresh, rootfs, test, tools, verify};
 
 /// Builds, verifies, emulates and tests the a7670e image.
@@ -40,9 +41,9 @@ enum Command {
         /// The image's definition, images/NAME.toml.
         #[arg(default_value = "pi4b")]
         name: String,
-        /// Folder for the results.
-        #[arg(long, value_name = "DIR", default_value = "out")]
-        out: PathBuf,
+        /// Folder for the results [default: out/ of the repository].
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
         /// How the packages' scripts are run.
         #[arg(long, value_enum, default_value_t)]
         rootfs: rootfs::Mode,
@@ -114,25 +115,28 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Image { name, out, rootfs, program } => {
             // What is wrong with the definition is told before anything else.
             Definition::load(&ctx, &name)?;
-            host::prepare(&ctx)?;
-            // `out` is relative to the repository, wherever cargo was called.
-            let out = ctx.repo.join(out);
-            image::run(&ctx, &image::Options { name, out, rootfs, program })
+            host::prepare(&ctx, Purpose::Build)?;
+            let mut options =
+                image::Options { rootfs, program, ..image::Options::new(&ctx, &name) };
+            if let Some(out) = out {
+                options.out = std::path::absolute(out)?;
+            }
+            image::run(&ctx, &options)
         }
         Command::Tools => {
-            host::prepare(&ctx)?;
+            host::prepare(&ctx, Purpose::Build)?;
             for set in [tools::Set::Build, tools::Set::Rig] {
                 tools::Tools::get(&ctx, set)?;
             }
             Ok(())
         }
         Command::Lock { names } => {
-            host::prepare(&ctx)?;
+            host::prepare(&ctx, Purpose::Build)?;
             refresh::run(&ctx, &names)
         }
         Command::Kernel { name } => {
             let definition = Definition::load(&ctx, &name)?;
-            host::prepare(&ctx)?;
+            host::prepare(&ctx, Purpose::Build)?;
             let tools = tools::Tools::get(&ctx, tools::Set::Build)?;
             let source = kernel::source(&ctx, &name)?;
             let epoch = rootfs::packages::Chosen::get(&ctx, &definition)?.target.epoch();
@@ -141,33 +145,33 @@ fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Rootfs { name, mode } => {
             let definition = Definition::load(&ctx, &name)?;
-            host::prepare(&ctx)?;
+            host::prepare(&ctx, Purpose::Build)?;
             let tools = tools::Tools::get(&ctx, tools::Set::Build)?;
             let stage = rootfs::build(&ctx, &tools, &definition, mode)?;
             println!("{}", stage.path("rootfs.tar").display());
             Ok(())
         }
         Command::Verify { image, json } => {
-            host::prepare(&ctx)?;
+            host::prepare(&ctx, Purpose::Build)?;
             if !verify::run(&ctx, &image, json)? {
                 anyhow::bail!("{} is not as it should be", image.display());
             }
             Ok(())
         }
         Command::Emulate(arguments) => {
-            host::prepare(&ctx)?;
+            host::prepare(&ctx, Purpose::Build)?;
             return emulate::run(&ctx, &arguments);
         }
         Command::Reproducible => {
-            host::prepare(&ctx)?;
+            host::prepare(&ctx, Purpose::Tests)?;
             test::run(&ctx, &["newcomer".to_owned(), "stranger".to_owned()])
         }
         Command::Bench { subject } => {
-            host::prepare(&ctx)?;
+            host::prepare(&ctx, Purpose::Tests)?;
             bench::run(&ctx, subject)
         }
         Command::Test { parts } => {
-            host::prepare(&ctx)?;
+            host::prepare(&ctx, Purpose::Tests)?;
             test::run(&ctx, &parts)
         }
     };

@@ -10,47 +10,73 @@ use crate::context::Context;
 use crate::process;
 use crate::sandbox::{self, Ids};
 
+/// What the host is prepared for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To build, judge and emulate images.
+    Build,
+    /// To run the tests as well.
+    Tests,
+}
+
 /// A host package and how to see that it is not needed any more.
 struct Need {
     package: &'static str,
-    files: &'static [&'static str],
+    file: &'static str,
     why: &'static str,
-    /// Root needs it too.
-    root: bool,
+    when: When,
+}
+
+/// Where a package is needed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    /// Where neither the host nor the user names a Debian mirror.
+    NoMirror,
+    OrdinaryUser,
+    Tests,
 }
 
 const NEEDS: &[Need] = &[
     Need {
         package: "debian-archive-keyring",
-        files: &["/usr/share/keyrings/debian-archive-keyring.gpg"],
+        file: "/usr/share/keyrings/debian-archive-keyring.gpg",
         why: "the keys with which Debian signs its archive",
-        root: true,
+        when: When::Always,
     },
     Need {
         package: "mmdebstrap",
-        files: &["/usr/bin/mmdebstrap"],
+        file: "/usr/bin/mmdebstrap",
         why: "knows Debian's default mirror on hosts that have none",
-        root: true,
+        when: When::NoMirror,
     },
     Need {
         package: "uidmap",
-        files: &["/usr/bin/newuidmap"],
+        file: "/usr/bin/newuidmap",
         why: "lets an ordinary user make files of several owners",
-        root: false,
+        when: When::OrdinaryUser,
+    },
+    Need {
+        package: "iproute2",
+        file: "/usr/bin/ip",
+        why: "makes network devices in the tests' own namespaces",
+        when: When::Tests,
     },
 ];
 
 /// Installs what is missing, after saying so, and checks that namespaces work.
-pub fn prepare(ctx: &Context) -> Result<()> {
+pub fn prepare(ctx: &Context, purpose: Purpose) -> Result<()> {
     let root = rustix::process::geteuid().is_root();
     let debian = std::fs::read_to_string("/etc/os-release")
         .is_ok_and(|text| text.lines().any(|line| line == "ID=debian"));
-    let missing: Vec<_> = NEEDS
-        .iter()
-        .filter(|need| need.root || !root)
-        .filter(|need| need.package != "mmdebstrap" || !(debian || mirror_named()))
-        .filter(|need| need.files.iter().any(|file| !Path::new(file).exists()))
-        .collect();
+    let needed = |when| match when {
+        When::Always => true,
+        When::NoMirror => !debian && !mirror_named(),
+        When::OrdinaryUser => !root,
+        When::Tests => purpose == Purpose::Tests,
+    };
+    let missing: Vec<_> =
+        NEEDS.iter().filter(|n| needed(n.when) && !Path::new(n.file).exists()).collect();
     if !missing.is_empty() {
         install(ctx, &missing, root)?;
     }
