@@ -58,8 +58,8 @@ fn isolate(spec: &Spec) -> Result<()> {
         mount_remount(root, MountFlags::BIND | MountFlags::RDONLY, "")
             .context("cannot make the root read-only")?;
     }
-    for dir in ["work", "tmp", "run"] {
-        mount("tmpfs", root.join(dir), "tmpfs", MountFlags::empty(), c"mode=755")
+    for (dir, mode) in [("work", c"mode=755"), ("tmp", c"mode=1777"), ("run", c"mode=755")] {
+        mount("tmpfs", root.join(dir), "tmpfs", MountFlags::empty(), mode)
             .with_context(|| format!("cannot mount a tmpfs on /{dir}"))?;
     }
     mount_bind_recursive("/dev", root.join("dev")).context("cannot bind /dev")?;
