@@ -4,6 +4,7 @@
 //! mirror of the host's own apt, and mmdebstrap's default (for hosts that are
 //! not Debian).
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -70,10 +71,38 @@ fn trim(address: &str) -> String {
 }
 
 /// The host's own mirrors, when it is a Debian.
+///
+/// Only the release file of a source tells whose archive it is, and a new
+/// machine (a container above all) has fetched none yet: then they are fetched
+/// into a folder of ours, which needs no privilege and leaves apt's own alone.
 fn from_apt() -> Result<Option<Sources>> {
+    if let Some(sources) = targets(&[])? {
+        return Ok(Some(sources));
+    }
+    let lists = tempfile::tempdir()?;
+    // As root, apt downloads as a user of its own, who must get in.
+    std::fs::set_permissions(lists.path(), std::fs::Permissions::from_mode(0o755))?;
+    std::fs::create_dir(lists.path().join("partial"))?;
+    let mut options = vec![format!("Dir::State::lists={}", lists.path().display())];
+    options.extend(
+        ["Translations", "DEP-11", "CNF"]
+            .map(|kind| format!("Acquire::IndexTargets::deb::{kind}::DefaultEnabled=false")),
+    );
+    process::any_output(apt_get(&options).args(["-qq", "update"]))?;
+    targets(&options)
+}
+
+fn targets(options: &[String]) -> Result<Option<Sources>> {
     let format = "$(ORIGIN)|$(LABEL)|$(REPO_URI)";
-    let text = process::text(Command::new("apt-get").args(["indextargets", "--format", format]))?;
-    Ok(pick(&text))
+    Ok(pick(&process::text(apt_get(options).args(["indextargets", "--format", format]))?))
+}
+
+fn apt_get(options: &[String]) -> Command {
+    let mut command = Command::new("apt-get");
+    for option in options {
+        command.args(["-o", option]);
+    }
+    command
 }
 
 fn pick(targets: &str) -> Option<Sources> {
