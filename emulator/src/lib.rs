@@ -1,0 +1,9 @@
+//! A stand-in for a SIMCom A7670E modem, good enough to develop and test
+//! against without a stick.
+//!
+//! The modem itself ([`modem::Modem`]) is pure: bytes and a time go in, actions
+//! come out. It knows no clock, no socket and no USB; those are around it.
+
+pub mod link;
+pub mod modem;
+pub mod profile;
