@@ -1,8 +1,9 @@
 //! What runs on the Pi: finds SIMCom's LTE modems and looks after them.
 //!
-//! Arrows point one way: [`modem`] is pure, [`daemon`] does the I/O and
+//! Arrows point one way: [`at`] and [`modem`] are pure, [`daemon`] does the I/O and
 //! nothing uses it, [`cli`] is the outermost layer.
 
+pub mod at;
 pub mod cli;
 pub mod daemon;
 pub mod modem;
