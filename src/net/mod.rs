@@ -1,3 +1,10 @@
-//! Network devices.
+//! Network devices: what a modem's should be like, what it is like, and the
+//! steps between the two.
+//!
+//! [`model`] has the words, [`plan`] decides (pure), [`netlink`] looks
+//! and acts.
 
 pub mod link_name;
+pub mod model;
+pub mod netlink;
+pub mod plan;
