@@ -1,13 +1,15 @@
 //! AT commands: lines, results, unsolicited codes, transactions.
 //!
 //! No I/O and no clock in here: bytes and a `now` come in, bytes to write and
-//! what was learnt come out. [`Channel`] is the way in.
+//! what was learnt come out. [`Channel`] is the way in; [`reply`] turns lines
+//! into values.
 
 mod channel;
 mod command;
 mod errors;
 mod fields;
 mod framer;
+pub mod reply;
 mod result;
 mod urc;
 
