@@ -4,6 +4,7 @@
 //! The modem itself ([`modem::Modem`]) is pure: bytes and a time go in, actions
 //! come out. It knows no clock, no socket and no USB; those are around it.
 
+mod at;
 pub mod link;
 pub mod modem;
 pub mod profile;

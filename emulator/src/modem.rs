@@ -1,8 +1,20 @@
-//! The modem's outside: its ports and what it asks of the world around it.
+//! The modem: bytes and a time in, actions out.
+//!
+//! Time is a [`Duration`] since power was applied, given by the caller and
+//! never going back. Whatever the modem does later by itself is in a queue that
+//! [`Modem::next_event`] tells the next time of.
+
+mod boot;
+mod serial;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::link::{Framing, Link};
+use crate::link::{Framing, Lan, Link, LinkFaults};
+use crate::profile::Profile;
+use serial::PortState;
 
 /// A serial function. Which of them exist is the profile's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,3 +59,196 @@ pub enum Action {
     /// The state of the data path is now this.
     Link(Link),
 }
+
+/// How far the card is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CardState {
+    Starting,
+    Locked,
+    Ready,
+}
+
+/// Registration (TS 27.007 section 7.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stat {
+    Off,
+    Home,
+    Searching,
+    Denied,
+}
+
+impl Stat {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Stat::Off => 0,
+            Stat::Home => 1,
+            Stat::Searching => 2,
+            Stat::Denied => 3,
+        }
+    }
+}
+
+/// What the modem does later by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Event {
+    Attach,
+    Detach,
+    AtReady,
+    SimReady,
+    Say(&'static str),
+    Search { attempt: u32 },
+    Execute(Port),
+}
+
+/// A modem under power.
+#[derive(Debug)]
+pub struct Modem {
+    pub(crate) profile: Profile,
+    now: Duration,
+    seed: u64,
+    /// By time, then by order of entry; the boot that an entry belongs to.
+    queue: BTreeMap<(Duration, u64), (u32, Event)>,
+    entries: u64,
+    boot: u32,
+    out: Vec<Action>,
+    ports: BTreeMap<Port, PortState>,
+    attached: bool,
+    ready: bool,
+    // Lost at a reset.
+    pub(crate) values: BTreeMap<String, String>,
+    pub(crate) report: BTreeMap<String, u8>,
+    pub(crate) name_format: u8,
+    pub(crate) function: u8,
+    pub(crate) card: CardState,
+    pub(crate) stat: Stat,
+    attempt: u32,
+    // Kept over it.
+    pub(crate) pin_tries: u8,
+    pub(crate) puk_tries: u8,
+    pub(crate) contexts: BTreeMap<u8, (String, String)>,
+    pub(crate) dials: bool,
+    pub(crate) lan: Lan,
+    link: Link,
+    traffic: (u64, u64),
+}
+
+impl Modem {
+    /// A modem to which power is applied at time zero. `seed` decides what a
+    /// real one does now so and now so, such as the order of `SMS DONE` and
+    /// `PB DONE`.
+    pub fn new(profile: Profile, seed: u64) -> Modem {
+        let raw = profile.network.framing == Framing::RawIp;
+        let lan = if raw {
+            Lan::Public
+        } else {
+            Lan::Private { third: 0, first_host: 2, last_host: 254 }
+        };
+        let link = Link {
+            framing: profile.network.framing,
+            carrier: false,
+            forwarding: false,
+            lan,
+            address: profile.cell.address,
+            faults: LinkFaults::default(),
+        };
+        let mut modem = Modem {
+            now: Duration::ZERO,
+            seed,
+            queue: BTreeMap::new(),
+            entries: 0,
+            boot: 0,
+            out: Vec::new(),
+            ports: BTreeMap::new(),
+            attached: false,
+            ready: false,
+            values: BTreeMap::new(),
+            report: BTreeMap::new(),
+            name_format: 0,
+            function: 1,
+            card: CardState::Starting,
+            stat: Stat::Off,
+            attempt: 0,
+            pin_tries: 3,
+            puk_tries: 10,
+            contexts: BTreeMap::from([(1, ("IP".into(), String::new()))]),
+            // The manual's factory value: the USB network does not dial.
+            dials: false,
+            lan,
+            link,
+            traffic: (0, 0),
+            profile,
+        };
+        modem.power_up(Duration::ZERO);
+        modem
+    }
+
+    /// Lets time pass up to `now`.
+    pub fn advance(&mut self, now: Duration) {
+        while let Some((&(at, entry), _)) = self.queue.first_key_value() {
+            if at > now {
+                break;
+            }
+            self.now = self.now.max(at);
+            if let Some((boot, event)) = self.queue.remove(&(at, entry)) {
+                if boot == self.boot {
+                    self.happen(event);
+                }
+            }
+            self.tell_link();
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// When [`Modem::advance`] must be called at the latest; `None` is: the
+    /// modem waits for the host.
+    pub fn next_event(&self) -> Option<Duration> {
+        self.queue.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// What is to be done now, in order. Each action is told once.
+    pub fn take(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// The state of the data path.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Counts what the data path carried, in bytes.
+    pub fn traffic(&mut self, now: Duration, up_bytes: u64, down_bytes: u64) {
+        self.advance(now);
+        self.traffic.0 = self.traffic.0.saturating_add(up_bytes);
+        self.traffic.1 = self.traffic.1.saturating_add(down_bytes);
+    }
+
+    /// Bytes carried since power-on: from the host, to the host.
+    pub fn carried(&self) -> (u64, u64) {
+        self.traffic
+    }
+
+    fn later(&mut self, after: Duration, event: Event) {
+        let at = self.now.saturating_add(after);
+        self.entries += 1;
+        self.queue.insert((at, self.entries), (self.boot, event));
+    }
+
+    /// Tells the world when the data path has changed.
+    fn tell_link(&mut self) {
+        let link = Link {
+            framing: self.profile.network.framing,
+            carrier: self.attached && self.ready,
+            forwarding: self.attached && self.stat == Stat::Home && self.dials,
+            lan: self.lan,
+            address: self.profile.cell.address,
+            faults: self.link.faults.clone(),
+        };
+        if link != self.link {
+            self.link = link.clone();
+            self.out.push(Action::Link(link));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

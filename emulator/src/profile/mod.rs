@@ -4,6 +4,7 @@
 //! key, lists replace lists, and the dotted keys listed in `without` are taken
 //! out of the base first.
 
+mod unit;
 mod usb;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
+pub use unit::{AtTraits, Cell, Identity, SimCard, Timing};
 pub use usb::{
     Association, Endpoint, EndpointKind, Interface, NetworkFunction, Role, Usb, UsbString,
 };
@@ -87,6 +89,16 @@ pub struct Profile {
     pub usb: Usb,
     /// Its network function.
     pub network: Network,
+    /// What it says of itself.
+    pub identity: Identity,
+    /// The card in it.
+    pub sim: SimCard,
+    /// The network around it.
+    pub cell: Cell,
+    /// How long it takes.
+    pub timing: Timing,
+    /// Its command set.
+    pub at: AtTraits,
 }
 
 /// The network function as the unit was left.

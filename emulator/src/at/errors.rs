@@ -1,0 +1,36 @@
+//! Final result lines (ITU-T V.250 section 5.7; TS 27.007 section 9.2).
+
+use super::Failure;
+
+/// Codes and texts of SIMCom's manual (A76XX V1.09), which has some of its own.
+const CME: &[(u16, &str)] = &[
+    (0, "phone failure"),
+    (3, "operation not allowed"),
+    (4, "operation not supported"),
+    (10, "SIM not inserted"),
+    (11, "SIM PIN required"),
+    (12, "SIM PUK required"),
+    (13, "SIM failure"),
+    (14, "SIM busy"),
+    (15, "SIM wrong"),
+    (16, "incorrect password"),
+    (21, "invalid index"),
+    (30, "no network service"),
+    (50, "Incorrect parameters"),
+    (100, "unknown error"),
+    (151, "AT command timeout"),
+];
+
+/// The line that ends an answer: text and V.250's number. `level` is that of
+/// AT+CMEE: 0 none, 1 numbers, 2 words.
+pub(crate) fn final_line(failure: Option<Failure>, level: u8) -> (String, Option<u8>) {
+    match failure {
+        None => ("OK".into(), Some(0)),
+        Some(Failure::Cme(code)) if level == 1 => (format!("+CME ERROR: {code}"), None),
+        Some(Failure::Cme(code)) if level == 2 => {
+            let text = CME.iter().find(|(known, _)| *known == code);
+            (format!("+CME ERROR: {}", text.map_or("unknown error", |(_, text)| text)), None)
+        }
+        Some(_) => ("ERROR".into(), Some(4)),
+    }
+}

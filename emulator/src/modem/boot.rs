@@ -1,0 +1,164 @@
+//! Power-on, reset, the card's start and the search for a network.
+
+use std::time::Duration;
+
+use super::serial::PortState;
+use super::{Action, CardState, Event, Modem, Port, Stat, UsbAction};
+use crate::at::{Failure, Outcome};
+
+/// From the OK of a command that resets to the device leaving the bus.
+const LEAVES_AFTER: Duration = Duration::from_millis(300);
+
+impl Modem {
+    /// Begins a boot after `wait`; what was to happen before it will not.
+    pub(super) fn power_up(&mut self, wait: Duration) {
+        self.boot += 1;
+        self.queue.clear();
+        self.values = self.profile.at.values.clone();
+        self.report.clear();
+        self.ports.clear();
+        self.name_format = 0;
+        self.function = 1;
+        self.card = CardState::Starting;
+        self.stat = Stat::Off;
+        self.ready = false;
+        let usb = wait + Duration::from_millis(self.profile.timing.usb_ms);
+        self.later(usb, Event::Attach);
+        let ready = usb + Duration::from_millis(self.profile.timing.at_ready_ms);
+        self.later(ready, Event::AtReady);
+    }
+
+    /// The device leaves the bus shortly and boots again.
+    pub(crate) fn reboot(&mut self) -> Outcome {
+        self.later(LEAVES_AFTER, Event::Detach);
+        Ok(Vec::new())
+    }
+
+    pub(super) fn happen(&mut self, event: Event) {
+        let timing = self.profile.timing.clone();
+        match event {
+            Event::Attach => {
+                for port in self.profile.usb.ports() {
+                    self.ports.insert(port, PortState::default());
+                }
+                self.attached = true;
+                let attach =
+                    UsbAction::Attach { framing: self.profile.network.framing, mac: self.mac() };
+                self.out.push(Action::Usb(attach));
+            }
+            Event::Detach => {
+                self.attached = false;
+                self.out.push(Action::Usb(UsbAction::Detach));
+                self.power_up(Duration::ZERO);
+            }
+            Event::AtReady => {
+                self.ready = true;
+                self.say("*ATREADY: 1");
+                self.later(Duration::from_millis(timing.sim_ready_ms), Event::SimReady);
+            }
+            Event::SimReady if self.profile.sim.locked => {
+                self.card = CardState::Locked;
+                let state = match self.card_error() {
+                    Some(Failure::Cme(12)) => "+CPIN: SIM PUK",
+                    _ => "+CPIN: SIM PIN",
+                };
+                self.say(state);
+            }
+            Event::SimReady => self.unlocked(),
+            Event::Say(text) => self.say(text),
+            Event::Search { attempt } if attempt == self.attempt => self.found(),
+            Event::Search { .. } => {}
+            Event::Execute(port) => self.carry_out(port),
+        }
+    }
+
+    /// The card can be read: the rest of the boot follows.
+    pub(crate) fn unlocked(&mut self) {
+        self.card = CardState::Ready;
+        self.say("+CPIN: READY");
+        let done = Duration::from_millis(self.profile.timing.done_ms);
+        // Real units say these in either order.
+        let mut order = ["PB DONE", "SMS DONE"];
+        if self.seed % 2 == 1 {
+            order.swap(0, 1);
+        }
+        let sms = self.profile.at.sms;
+        let heard = order.into_iter().filter(|it| sms || *it != "SMS DONE");
+        for (index, text) in heard.enumerate() {
+            self.later(done + done / 10 * index as u32, Event::Say(text));
+        }
+        self.search();
+    }
+
+    /// `AT+CFUN`: 1 is on, the others are off.
+    pub(crate) fn set_function(&mut self, function: u8) {
+        self.function = function;
+        if function == 1 && self.card == CardState::Ready {
+            if !matches!(self.stat, Stat::Home | Stat::Searching) {
+                self.search();
+            }
+        } else {
+            self.attempt += 1;
+            self.register(Stat::Off);
+        }
+    }
+
+    fn search(&mut self) {
+        if self.function != 1 {
+            return;
+        }
+        self.attempt += 1;
+        self.register(Stat::Searching);
+        let after = Duration::from_millis(self.profile.timing.search_ms);
+        self.later(after, Event::Search { attempt: self.attempt });
+    }
+
+    /// The network admits the access point of context 1, or not; that is read
+    /// at the attach only, so a new one needs another attach.
+    fn found(&mut self) {
+        let apn = self.contexts.get(&1).map_or("", |(_, apn)| apn.as_str());
+        let known = self.profile.cell.apns.iter().any(|it| it.eq_ignore_ascii_case(apn));
+        if apn.is_empty() || known {
+            self.register(Stat::Home);
+            self.say("+CGEV: EPS PDN ACT 1");
+        } else {
+            self.register(Stat::Denied);
+        }
+    }
+
+    fn register(&mut self, stat: Stat) {
+        if stat == self.stat {
+            return;
+        }
+        self.stat = stat;
+        let cell = &self.profile.cell;
+        let place = format!(",{:04X},{:08X},7", cell.tac, cell.cell);
+        let code = stat.code();
+        for (name, level) in self.report.clone() {
+            match level {
+                0 => {}
+                2 if stat == Stat::Home => self.say(&format!("{name}: {code}{place}")),
+                _ => self.say(&format!("{name}: {code}")),
+            }
+        }
+    }
+
+    /// An unsolicited line, to every port that speaks AT.
+    pub(super) fn say(&mut self, text: &str) {
+        for port in [Port::At, Port::Modem] {
+            self.send(port, format!("\r\n{text}\r\n").into_bytes());
+        }
+    }
+
+    fn mac(&self) -> [u8; 6] {
+        let function = self.profile.usb.network.get(&self.profile.network.framing);
+        let hex = function.map_or("", |function| &function.mac);
+        let mut mac = [0; 6];
+        for (byte, index) in mac.iter_mut().zip((0..).step_by(2)) {
+            let digits = hex.get(index..index + 2).unwrap_or("00");
+            // A profile's MAC was checked to be hex digits.
+            *byte = u8::from_str_radix(digits, 16).unwrap_or(0);
+        }
+        mac
+    }
+}

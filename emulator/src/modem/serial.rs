@@ -1,0 +1,164 @@
+//! The ports: echo, lines, answers (ITU-T V.250 section 5).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::{Action, Event, Modem, Port};
+use crate::at::{Outcome, final_line, split};
+
+/// A longer line is cut; longer than any command of the manual.
+const LONGEST_LINE: usize = 2048;
+
+/// What one port remembers.
+#[derive(Debug, Clone)]
+pub(crate) struct PortState {
+    pub(crate) echo: bool,
+    pub(crate) quiet: bool,
+    pub(crate) verbose: bool,
+    /// AT+CMEE.
+    pub(crate) cmee: u8,
+    line: Vec<u8>,
+    /// Came while a command was carried out, and waits for its end.
+    held: VecDeque<u8>,
+    busy: bool,
+}
+
+/// Factory values: E1 Q0 V1, and errors in words (A76XX manual, `AT&V`).
+impl Default for PortState {
+    fn default() -> Self {
+        PortState {
+            echo: true,
+            quiet: false,
+            verbose: true,
+            cmee: 2,
+            line: Vec::new(),
+            held: VecDeque::new(),
+            busy: false,
+        }
+    }
+}
+
+impl Modem {
+    /// Bytes from the host. They are lost where the modem has no such port, or
+    /// not yet; before `*ATREADY` they are echoed only.
+    pub fn write(&mut self, now: Duration, port: Port, bytes: &[u8]) {
+        self.advance(now);
+        if !matches!(port, Port::At | Port::Modem) {
+            return;
+        }
+        let Some(state) = self.ports.get_mut(&port) else { return };
+        state.held.extend(bytes);
+        self.drain(port);
+    }
+
+    /// DTR of a port. Nothing here hangs up by it, since there is no call on a
+    /// port; a port that is closed forgets the line that was begun.
+    pub fn line_state(&mut self, now: Duration, port: Port, dtr: bool) {
+        self.advance(now);
+        if let Some(state) = self.ports.get_mut(&port).filter(|_| !dtr) {
+            state.line.clear();
+            state.held.clear();
+        }
+    }
+
+    pub(super) fn send(&mut self, port: Port, bytes: Vec<u8>) {
+        if self.attached && self.ports.contains_key(&port) {
+            self.out.push(Action::Serial { port, bytes });
+        }
+    }
+
+    pub(crate) fn port(&self, port: Port) -> PortState {
+        self.ports.get(&port).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn set_port(&mut self, port: Port, change: impl FnOnce(&mut PortState)) -> Outcome {
+        if let Some(state) = self.ports.get_mut(&port) {
+            // `&F` and `Z` replace everything but the bytes under way.
+            let (held, busy) = (std::mem::take(&mut state.held), state.busy);
+            change(state);
+            (state.held, state.busy) = (held, busy);
+        }
+        Ok(Vec::new())
+    }
+
+    /// Takes bytes until a command is to be carried out.
+    fn drain(&mut self, port: Port) {
+        let ready = self.ready;
+        let mut echo = Vec::new();
+        let mut execute = false;
+        let Some(state) = self.ports.get_mut(&port) else { return };
+        while !state.busy {
+            let Some(byte) = state.held.pop_front() else { break };
+            if state.echo && byte != b'\n' {
+                echo.push(byte);
+            }
+            match byte {
+                b'\r' if ready && after_at(&state.line).is_some() => {
+                    state.busy = true;
+                    execute = true;
+                }
+                b'\r' => state.line.clear(),
+                b'\n' => {}
+                0x08 | 0x7f => {
+                    state.line.pop();
+                }
+                byte if state.line.len() < LONGEST_LINE => state.line.push(byte),
+                _ => {}
+            }
+        }
+        if !echo.is_empty() {
+            self.send(port, echo);
+        }
+        if execute {
+            let latency = Duration::from_millis(self.profile.timing.latency_ms);
+            self.later(latency, Event::Execute(port));
+        }
+    }
+
+    /// Carries out the line that is complete on a port, and answers.
+    pub(super) fn carry_out(&mut self, port: Port) {
+        let line = match self.ports.get_mut(&port) {
+            Some(state) => std::mem::take(&mut state.line),
+            None => return,
+        };
+        let text = after_at(&line).map(|rest| String::from_utf8_lossy(rest).into_owned());
+        let mut lines = Vec::new();
+        let mut failure = None;
+        for command in split(&text.unwrap_or_default()) {
+            match self.execute(port, &command) {
+                Ok(more) => lines.extend(more),
+                Err(why) => {
+                    failure = Some(why);
+                    break;
+                }
+            }
+        }
+        let Some(state) = self.ports.get_mut(&port) else { return };
+        state.busy = false;
+        let mut answer = String::new();
+        if state.verbose && !lines.is_empty() {
+            answer.push_str("\r\n");
+        }
+        for line in &lines {
+            answer.push_str(line);
+            answer.push_str("\r\n");
+        }
+        if !state.quiet {
+            let (text, number) = final_line(failure, state.cmee);
+            match number {
+                Some(number) if !state.verbose => answer.push_str(&format!("{number}\r")),
+                _ => answer.push_str(&format!("\r\n{text}\r\n")),
+            }
+        }
+        if !answer.is_empty() {
+            self.send(port, answer.into_bytes());
+        }
+        self.drain(port);
+    }
+}
+
+/// What follows the first `AT` of a line; noise before it is skipped.
+fn after_at(line: &[u8]) -> Option<&[u8]> {
+    let at = line.windows(2).position(|pair| pair.eq_ignore_ascii_case(b"at"))?;
+    line.get(at + 2..)
+}

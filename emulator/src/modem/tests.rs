@@ -1,0 +1,195 @@
+//! The dialogue from power-on to online, in virtual time.
+
+use super::*;
+use proptest::prelude::*;
+
+fn at(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A modem that has booted and registered (or been denied).
+fn booted(name: &str) -> Modem {
+    let mut modem = Modem::new(Profile::load(name).unwrap(), 0);
+    modem.advance(at(20_000));
+    modem.take();
+    modem
+}
+
+fn heard(modem: &mut Modem, port: Port) -> String {
+    let bytes = modem.take().into_iter().filter_map(|action| match action {
+        Action::Serial { port: from, bytes } if from == port => Some(bytes),
+        _ => None,
+    });
+    String::from_utf8(bytes.flatten().collect()).unwrap()
+}
+
+/// The answer without echo.
+fn ask(modem: &mut Modem, command: &str) -> String {
+    let now = modem.now;
+    modem.write(now, Port::At, format!("{command}\r").as_bytes());
+    modem.advance(now + at(11));
+    let text = heard(modem, Port::At);
+    text.strip_prefix(&format!("{command}\r")).unwrap_or(&text).to_owned()
+}
+
+#[test]
+fn boots_as_real_ones_do() {
+    let mut modem = Modem::new(Profile::load("a7670e-ecm").unwrap(), 0);
+    modem.write(at(8_000), Port::At, b"AT\r");
+    assert_eq!(modem.take(), []);
+    modem.advance(at(9_000));
+    let mac = [0xae, 0x0c, 0x29, 0xa3, 0x9b, 0x6d];
+    let attach = UsbAction::Attach { framing: Framing::Ecm, mac };
+    assert_eq!(modem.take(), [Action::Usb(attach)]);
+    // Echo only, before it is ready.
+    modem.write(at(9_050), Port::At, b"AT\r");
+    modem.advance(at(9_099));
+    assert_eq!(heard(&mut modem, Port::At), "AT\r");
+    modem.advance(at(9_100));
+    assert_eq!(heard(&mut modem, Port::Modem), "\r\n*ATREADY: 1\r\n");
+    assert_eq!(ask(&mut modem, "AT+CPIN?"), "\r\n+CME ERROR: SIM failure\r\n");
+    modem.advance(at(20_000));
+    let text = heard(&mut modem, Port::At);
+    assert_eq!(
+        text,
+        "\r\n+CPIN: READY\r\n\r\n+CGEV: EPS PDN ACT 1\r\n\r\nPB DONE\r\n\r\nSMS DONE\r\n"
+    );
+    assert_eq!(ask(&mut modem, "AT+CPIN?"), "\r\n+CPIN: READY\r\n\r\nOK\r\n");
+}
+
+#[test]
+fn sms_done_depends_on_seed_and_model() {
+    let text = |name, seed| {
+        let mut modem = Modem::new(Profile::load(name).unwrap(), seed);
+        modem.advance(at(20_000));
+        heard(&mut modem, Port::At)
+    };
+    assert!(text("a7670e-ecm", 1).ends_with("SMS DONE\r\n\r\nPB DONE\r\n"));
+    assert!(!text("a7670e-lnxy", 1).contains("SMS DONE"));
+}
+
+#[test]
+fn registration_has_two_shapes() {
+    let mut modem = booted("a7670e-ecm");
+    assert_eq!(ask(&mut modem, "AT+CEREG=2"), "\r\nOK\r\n");
+    assert_eq!(ask(&mut modem, "AT+CEREG?"), "\r\n+CEREG: 2,1,0957,0A89DD70\r\n\r\nOK\r\n");
+    assert!(ask(&mut modem, "AT+CFUN=0").contains("\r\n+CEREG: 0\r\n"));
+    assert!(ask(&mut modem, "AT+CFUN=1").contains("\r\n+CEREG: 2\r\n"));
+    modem.advance(modem.now + at(2_000));
+    assert!(heard(&mut modem, Port::At).contains("\r\n+CEREG: 1,0957,0A89DD70,7\r\n"));
+}
+
+#[test]
+fn a_wrong_access_point_is_denied_at_the_next_attach() {
+    let mut modem = booted("a7670e-ecm");
+    ask(&mut modem, "AT+CGDCONT=1,\"IP\",\"wrong\"");
+    assert_eq!(ask(&mut modem, "AT+CEREG?"), "\r\n+CEREG: 0,1\r\n\r\nOK\r\n");
+    ask(&mut modem, "AT+CFUN=0;+CFUN=1");
+    modem.advance(modem.now + at(2_000));
+    modem.take();
+    assert_eq!(ask(&mut modem, "AT+CEREG?"), "\r\n+CEREG: 0,3\r\n\r\nOK\r\n");
+    assert_eq!(ask(&mut modem, "AT+CGPADDR=1"), "\r\nOK\r\n");
+}
+
+#[test]
+fn packets_pass_when_it_dials_and_is_registered() {
+    let mut modem = booted("a7670e-ecm");
+    assert!(modem.link().carrier && !modem.link().forwarding);
+    ask(&mut modem, "AT+DIALMODE=0");
+    assert!(modem.link().forwarding);
+    ask(&mut modem, "AT+CFUN=4");
+    assert!(!modem.link().forwarding);
+}
+
+#[test]
+fn the_composition_changes_by_a_reset() {
+    let mut modem = booted("a7670e-ecm");
+    let now = modem.now;
+    modem.write(now, Port::At, b"AT$MYCONFIG=\"usbnetmode\",0\r");
+    modem.advance(now + at(10_000));
+    let usb: Vec<_> =
+        modem.take().into_iter().filter(|action| matches!(action, Action::Usb(_))).collect();
+    let mac = [0xae, 0x0c, 0x29, 0xa3, 0x9b, 0x6d];
+    let attach = UsbAction::Attach { framing: Framing::Rndis, mac };
+    assert_eq!(usb, [Action::Usb(UsbAction::Detach), Action::Usb(attach)]);
+}
+
+#[test]
+fn the_pin_has_three_tries_and_the_puk_ten() {
+    let mut profile = Profile::load("a7670e-ecm").unwrap();
+    profile.sim.locked = true;
+    let mut modem = Modem::new(profile, 0);
+    modem.advance(at(20_000));
+    modem.take();
+    assert_eq!(ask(&mut modem, "AT+CPIN?"), "\r\n+CPIN: SIM PIN\r\n\r\nOK\r\n");
+    for left in [2, 1, 0] {
+        assert!(ask(&mut modem, "AT+CPIN=\"0000\"").contains("+CME ERROR"));
+        assert!(ask(&mut modem, "AT+SPIC").contains(&format!("+SPIC: {left},10,")));
+    }
+    assert_eq!(ask(&mut modem, "AT+CPIN?"), "\r\n+CPIN: SIM PUK\r\n\r\nOK\r\n");
+    assert!(ask(&mut modem, "AT+CPIN=\"12345678\",\"4321\"").contains("OK"));
+    modem.advance(modem.now + at(2_000));
+    assert_eq!(modem.stat, Stat::Home);
+}
+
+#[test]
+fn the_raw_ip_unit_dials_on_command() {
+    let mut modem = booted("sim7600-ndis");
+    assert!(ask(&mut modem, "AT+DIALMODE?").contains("ERROR"));
+    assert!(!modem.link().forwarding && modem.link().lan == Lan::Public);
+    assert!(ask(&mut modem, "AT$QCRMCALL=1,1").contains("$QCRMCALL: 1,V4"));
+    assert!(modem.link().forwarding);
+}
+
+#[test]
+fn numbers_instead_of_words() {
+    let mut modem = booted("a7670e-ecm");
+    assert_eq!(ask(&mut modem, "ATE0V0"), "0\r");
+    assert_eq!(ask(&mut modem, "AT+CGMM"), "A7670E-LASE\r\n0\r");
+    assert_eq!(ask(&mut modem, "ATV1+CMEE=1"), "\r\nOK\r\n");
+    assert_eq!(ask(&mut modem, "AT+CPOL=,2"), "\r\n+CME ERROR: 21\r\n");
+    assert_eq!(ask(&mut modem, "AT*CNTI=2"), "\r\nERROR\r\n");
+}
+
+/// Everything said on the AT port until the modem has nothing more to do.
+fn replies(pieces: &[&[u8]]) -> String {
+    let mut modem = booted("a7670e-ecm");
+    let now = modem.now;
+    for piece in pieces {
+        modem.write(now, Port::At, piece);
+    }
+    modem.advance(now + at(60_000));
+    let mut all = Vec::new();
+    for action in modem.take() {
+        if let Action::Serial { port: Port::At, bytes } = action {
+            all.extend(bytes);
+        }
+    }
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+proptest! {
+    #[test]
+    fn splits_do_not_matter(cuts in proptest::collection::vec(0usize..64, 0..8)) {
+        let whole = b"AT\rATE0\r\nnoise\rAT+CREG=2;+CREG?\rAT+CPIN?\rAT+CGDCONT?\rATI\r".as_slice();
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(whole.len())).collect();
+        cuts.push(0);
+        cuts.push(whole.len());
+        cuts.sort_unstable();
+        let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &whole[pair[0]..pair[1]]).collect();
+        prop_assert_eq!(replies(&pieces), replies(&[whole]));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        replies(&[b"AT+CRSM=", &bytes, b"\rAT", &bytes, b"\r"]);
+    }
+
+    #[test]
+    fn no_command_makes_it_panic(
+        name in "\\+(CPIN|CRSM|CLCK|CREG|CFUN|COPS|CGDCONT|CGAUTH|USBNETIP|CMEE|SPIC|CPOL)",
+        tail in "[=?,;\"0-9A-F]{0,30}",
+    ) {
+        replies(&[format!("AT{name}{tail}\r").as_bytes()]);
+    }
+}
