@@ -8,3 +8,4 @@ mod at;
 pub mod link;
 pub mod modem;
 pub mod profile;
+pub mod usb;

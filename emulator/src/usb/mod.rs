@@ -1,0 +1,4 @@
+//! The modem's USB device, and the ways by which it gets to a USB host.
+
+pub mod descriptors;
+pub mod redir;

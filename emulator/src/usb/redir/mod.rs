@@ -1,0 +1,4 @@
+//! The modem on QEMU's USB bus, by the usbredir protocol.
+
+pub mod encode;
+pub mod wire;
