@@ -9,3 +9,5 @@ pub mod link;
 pub mod modem;
 pub mod profile;
 pub mod usb;
+pub mod serve;
+pub mod transport;

@@ -1,0 +1,106 @@
+//! The emulator's command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use a7670e_emulator::modem::{Modem, Port};
+use a7670e_emulator::profile::Profile;
+use a7670e_emulator::serve::serve;
+use a7670e_emulator::transport::{AbstractSocket, Pty, Transport};
+use anyhow::{Context, Result, bail};
+use lexopt::prelude::*;
+
+const HELP: &str = "\
+A fake SIMCom modem, for developing without a stick.
+
+A modem in one minute:
+
+    mkdir /tmp/modem
+    a7670e-emulator --pty /tmp/modem --boot-ms 500
+
+and from another terminal, with any terminal program (here socat):
+
+    socat -,crnl /tmp/modem/at
+    AT+CPIN?
+
+/tmp/modem/at is the command port, /tmp/modem/modem the second one. Both are
+there only while the modem is on the bus: after AT+CRESET they vanish and come
+back. Ctrl-C ends it.
+
+Options:
+    --profile NAME|FILE  which modem (default a7670e-ecm); a file may say
+                         base = \"a7670e-ecm\" and only what differs
+    --list-profiles      name them and end
+    --pty DIR            ports as pseudo-terminals DIR/at and DIR/modem
+    --abstract NAME      a port on the abstract socket abstract:NAME, as
+                         ModemManager's Test.SetProfile wants it; given twice,
+                         the second is the modem port
+    --boot-ms N          power-on to *ATREADY in N ms instead of 9100
+    --seed N             decides what real modems do now so and now so
+    -h, --help           this
+
+Dialling for PPP is refused: no PPP peer is emulated.
+";
+
+struct Options {
+    profile: String,
+    boot_ms: Option<u64>,
+    seed: u64,
+    transports: Vec<Box<dyn Transport>>,
+}
+
+fn main() -> Result<()> {
+    let Some(mut options) = parse(std::env::args_os())? else { return Ok(()) };
+    if options.transports.is_empty() {
+        bail!("nobody could talk to this modem: give --pty DIR or --abstract NAME (see --help)");
+    }
+    let mut profile = Profile::load(&options.profile)?;
+    if let Some(boot_ms) = options.boot_ms {
+        profile.timing = profile.timing.scaled(boot_ms);
+    }
+    println!("{}", profile.about);
+    let mut modem = Modem::new(profile, options.seed);
+    serve(&mut modem, &mut options.transports, || false).context("a port of the modem broke")
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>> {
+    let mut options =
+        Options { profile: "a7670e-ecm".into(), boot_ms: None, seed: 0, transports: Vec::new() };
+    let mut sockets = [Port::At, Port::Modem].into_iter();
+    let mut parser = lexopt::Parser::from_iter(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("profile") => options.profile = parser.value()?.string()?,
+            Long("boot-ms") => options.boot_ms = Some(parser.value()?.parse()?),
+            Long("seed") => options.seed = parser.value()?.parse()?,
+            Long("pty") => {
+                let folder = PathBuf::from(parser.value()?);
+                if !folder.is_dir() {
+                    bail!("--pty {}: make this folder first", folder.display());
+                }
+                for (port, name) in [(Port::At, "at"), (Port::Modem, "modem")] {
+                    options.transports.push(Box::new(Pty::new(port, folder.join(name))));
+                }
+            }
+            Long("abstract") => {
+                let name = parser.value()?.string()?;
+                let port = sockets.next().context("--abstract: a modem has two such ports")?;
+                let name =
+                    if name.starts_with("abstract:") { name } else { format!("abstract:{name}") };
+                options.transports.push(Box::new(AbstractSocket::new(port, name)));
+            }
+            Long("list-profiles") => {
+                for (name, about) in Profile::list()? {
+                    println!("{name:16} {about}");
+                }
+                return Ok(None);
+            }
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(None);
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Some(options))
+}

@@ -1,0 +1,68 @@
+//! Runs a modem in real time on serial transports.
+
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::modem::{Action, Modem, UsbAction};
+use crate::transport::Transport;
+
+/// Looks up from waiting at least this often, for `stop`.
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
+
+/// Carries bytes between the modem and the transports until `stop` says so.
+/// Power is applied when this is called.
+///
+/// # Errors
+/// When a port cannot be made or breaks.
+pub fn serve(
+    modem: &mut Modem,
+    transports: &mut [Box<dyn Transport>],
+    mut stop: impl FnMut() -> bool,
+) -> std::io::Result<()> {
+    let start = Instant::now();
+    while !stop() {
+        modem.advance(start.elapsed());
+        for action in modem.take() {
+            match action {
+                Action::Serial { port, bytes } => {
+                    for transport in transports.iter_mut().filter(|it| it.port() == port) {
+                        transport.write(&bytes)?;
+                    }
+                }
+                Action::Usb(UsbAction::Attach { .. }) => {
+                    for transport in transports.iter_mut() {
+                        transport.attach()?;
+                    }
+                }
+                Action::Usb(UsbAction::Detach) => {
+                    for transport in transports.iter_mut() {
+                        transport.detach();
+                    }
+                }
+                // A serial transport carries no packets.
+                Action::Link(_) => {}
+            }
+        }
+        let next = modem.next_event().map(|at| at.saturating_sub(start.elapsed()));
+        wait(transports, next.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT))?;
+        for transport in transports.iter_mut() {
+            let bytes = transport.read()?;
+            if !bytes.is_empty() {
+                modem.write(start.elapsed(), transport.port(), &bytes);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn wait(transports: &[Box<dyn Transport>], at_most: Duration) -> std::io::Result<()> {
+    let fds = transports.iter().filter_map(|it| it.fd());
+    let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    // A wait is LONGEST_WAIT at most, which any time type can hold.
+    let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(at_most.subsec_nanos()) };
+    match poll(&mut fds, Some(&timeout)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
