@@ -5,9 +5,10 @@
 //! come out. It knows no clock, no socket and no USB; those are around it.
 
 mod at;
+pub mod fault;
 pub mod link;
 pub mod modem;
 pub mod profile;
-pub mod usb;
 pub mod serve;
 pub mod transport;
+pub mod usb;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use a7670e_emulator::fault::FaultScript;
 use a7670e_emulator::modem::{Modem, Port};
 use a7670e_emulator::profile::Profile;
 use a7670e_emulator::serve::serve;
@@ -35,6 +36,7 @@ Options:
     --abstract NAME      a port on the abstract socket abstract:NAME, as
                          ModemManager's Test.SetProfile wants it; given twice,
                          the second is the modem port
+    --fault FILE         a script of what goes wrong and when
     --boot-ms N          power-on to *ATREADY in N ms instead of 9100
     --seed N             decides what real modems do now so and now so
     -h, --help           this
@@ -46,6 +48,7 @@ struct Options {
     profile: String,
     boot_ms: Option<u64>,
     seed: u64,
+    faults: FaultScript,
     transports: Vec<Box<dyn Transport>>,
 }
 
@@ -59,13 +62,18 @@ fn main() -> Result<()> {
         profile.timing = profile.timing.scaled(boot_ms);
     }
     println!("{}", profile.about);
-    let mut modem = Modem::new(profile, options.seed);
+    let mut modem = Modem::new(profile, options.faults, options.seed);
     serve(&mut modem, &mut options.transports, || false).context("a port of the modem broke")
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>> {
-    let mut options =
-        Options { profile: "a7670e-ecm".into(), boot_ms: None, seed: 0, transports: Vec::new() };
+    let mut options = Options {
+        profile: "a7670e-ecm".into(),
+        boot_ms: None,
+        seed: 0,
+        faults: FaultScript::default(),
+        transports: Vec::new(),
+    };
     let mut sockets = [Port::At, Port::Modem].into_iter();
     let mut parser = lexopt::Parser::from_iter(arguments);
     while let Some(argument) = parser.next()? {
@@ -73,6 +81,14 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options
             Long("profile") => options.profile = parser.value()?.string()?,
             Long("boot-ms") => options.boot_ms = Some(parser.value()?.parse()?),
             Long("seed") => options.seed = parser.value()?.parse()?,
+            Long("fault") => {
+                let path = PathBuf::from(parser.value()?);
+                let text = std::fs::read_to_string(&path);
+                let script = text
+                    .map_err(anyhow::Error::from)
+                    .and_then(|text| Ok(FaultScript::parse(&text)?));
+                options.faults = script.with_context(|| path.display().to_string())?;
+            }
             Long("pty") => {
                 let folder = PathBuf::from(parser.value()?);
                 if !folder.is_dir() {

@@ -5,6 +5,7 @@
 //! [`Modem::next_event`] tells the next time of.
 
 mod boot;
+mod faults;
 mod serial;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fault::{Effect, FaultScript, Trigger};
 use crate::link::{Framing, Lan, Link, LinkFaults};
 use crate::profile::Profile;
 use serial::PortState;
@@ -63,6 +65,7 @@ pub enum Action {
 /// How far the card is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CardState {
+    Absent,
     Starting,
     Locked,
     Ready,
@@ -88,6 +91,14 @@ impl Stat {
     }
 }
 
+/// What there is to register with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Air {
+    Good,
+    Empty,
+    Denies,
+}
+
 /// What the modem does later by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Event {
@@ -98,6 +109,7 @@ enum Event {
     Say(&'static str),
     Search { attempt: u32 },
     Execute(Port),
+    Fault(Effect),
 }
 
 /// A modem under power.
@@ -106,7 +118,8 @@ pub struct Modem {
     pub(crate) profile: Profile,
     now: Duration,
     seed: u64,
-    /// By time, then by order of entry; the boot that an entry belongs to.
+    /// By time, then by order of entry; the boot that an entry belongs to, or
+    /// 0 if to all.
     queue: BTreeMap<(Duration, u64), (u32, Event)>,
     entries: u64,
     boot: u32,
@@ -114,6 +127,11 @@ pub struct Modem {
     ports: BTreeMap<Port, PortState>,
     attached: bool,
     ready: bool,
+    script: FaultScript,
+    silent_until: Duration,
+    air: Air,
+    card_there: bool,
+    faults_of_link: LinkFaults,
     // Lost at a reset.
     pub(crate) values: BTreeMap<String, String>,
     pub(crate) report: BTreeMap<String, u8>,
@@ -136,7 +154,7 @@ impl Modem {
     /// A modem to which power is applied at time zero. `seed` decides what a
     /// real one does now so and now so, such as the order of `SMS DONE` and
     /// `PB DONE`.
-    pub fn new(profile: Profile, seed: u64) -> Modem {
+    pub fn new(profile: Profile, faults: FaultScript, seed: u64) -> Modem {
         let raw = profile.network.framing == Framing::RawIp;
         let lan = if raw {
             Lan::Public
@@ -161,6 +179,11 @@ impl Modem {
             ports: BTreeMap::new(),
             attached: false,
             ready: false,
+            script: faults,
+            silent_until: Duration::ZERO,
+            air: Air::Good,
+            card_there: true,
+            faults_of_link: LinkFaults::default(),
             values: BTreeMap::new(),
             report: BTreeMap::new(),
             name_format: 0,
@@ -178,6 +201,13 @@ impl Modem {
             traffic: (0, 0),
             profile,
         };
+        let timed = modem.script.faults.iter().filter_map(|(trigger, effect)| match trigger {
+            Trigger::At(at) => Some((*at, effect.clone())),
+            Trigger::Command { .. } => None,
+        });
+        for (at, effect) in timed.collect::<Vec<_>>() {
+            modem.later(at, Event::Fault(effect));
+        }
         modem.power_up(Duration::ZERO);
         modem
     }
@@ -190,7 +220,7 @@ impl Modem {
             }
             self.now = self.now.max(at);
             if let Some((boot, event)) = self.queue.remove(&(at, entry)) {
-                if boot == self.boot {
+                if boot == 0 || boot == self.boot {
                     self.happen(event);
                 }
             }
@@ -230,7 +260,8 @@ impl Modem {
     fn later(&mut self, after: Duration, event: Event) {
         let at = self.now.saturating_add(after);
         self.entries += 1;
-        self.queue.insert((at, self.entries), (self.boot, event));
+        let boot = if matches!(event, Event::Fault(_)) { 0 } else { self.boot };
+        self.queue.insert((at, self.entries), (boot, event));
     }
 
     /// Tells the world when the data path has changed.
@@ -241,7 +272,7 @@ impl Modem {
             forwarding: self.attached && self.stat == Stat::Home && self.dials,
             lan: self.lan,
             address: self.profile.cell.address,
-            faults: self.link.faults.clone(),
+            faults: self.faults_of_link.clone(),
         };
         if link != self.link {
             self.link = link.clone();

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use a7670e_emulator::fault::FaultScript;
 use a7670e_emulator::modem::{Modem, Port};
 use a7670e_emulator::profile::Profile;
 use a7670e_emulator::serve::serve;
@@ -38,7 +39,7 @@ fn run(transport: impl FnOnce() -> Box<dyn Transport> + Send + 'static) -> Runni
     let thread = std::thread::spawn(move || {
         let mut profile = Profile::load("a7670e-ecm").unwrap();
         profile.timing = profile.timing.scaled(100);
-        let mut modem = Modem::new(profile, 0);
+        let mut modem = Modem::new(profile, FaultScript::default(), 0);
         serve(&mut modem, &mut [transport()], || seen.load(Ordering::Relaxed))
     });
     Running { stop, thread: Some(thread) }

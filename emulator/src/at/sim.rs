@@ -103,6 +103,7 @@ impl Modem {
     /// What a command that needs the card fails with now.
     pub(crate) fn card_error(&self) -> Option<Failure> {
         match self.card {
+            CardState::Absent => Some(Failure::Cme(10)),
             CardState::Starting => Some(Failure::Cme(13)),
             _ if self.puk_tries == 0 => Some(Failure::Cme(15)),
             CardState::Locked if self.pin_tries == 0 => Some(Failure::Cme(12)),

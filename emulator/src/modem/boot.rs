@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::serial::PortState;
-use super::{Action, CardState, Event, Modem, Port, Stat, UsbAction};
+use super::{Action, Air, CardState, Event, Modem, Port, Stat, UsbAction};
 use crate::at::{Failure, Outcome};
 
 /// From the OK of a command that resets to the device leaving the bus.
@@ -13,7 +13,7 @@ impl Modem {
     /// Begins a boot after `wait`; what was to happen before it will not.
     pub(super) fn power_up(&mut self, wait: Duration) {
         self.boot += 1;
-        self.queue.clear();
+        self.queue.retain(|_, (boot, _)| *boot == 0);
         self.values = self.profile.at.values.clone();
         self.report.clear();
         self.ports.clear();
@@ -47,14 +47,20 @@ impl Modem {
                 self.out.push(Action::Usb(attach));
             }
             Event::Detach => {
+                if self.attached {
+                    self.out.push(Action::Usb(UsbAction::Detach));
+                }
                 self.attached = false;
-                self.out.push(Action::Usb(UsbAction::Detach));
                 self.power_up(Duration::ZERO);
             }
             Event::AtReady => {
                 self.ready = true;
                 self.say("*ATREADY: 1");
                 self.later(Duration::from_millis(timing.sim_ready_ms), Event::SimReady);
+            }
+            Event::SimReady if !self.card_there => {
+                self.card = CardState::Absent;
+                self.say("+CPIN: SIM REMOVED");
             }
             Event::SimReady if self.profile.sim.locked => {
                 self.card = CardState::Locked;
@@ -69,6 +75,7 @@ impl Modem {
             Event::Search { attempt } if attempt == self.attempt => self.found(),
             Event::Search { .. } => {}
             Event::Execute(port) => self.carry_out(port),
+            Event::Fault(effect) => self.suffer(effect),
         }
     }
 
@@ -103,7 +110,7 @@ impl Modem {
         }
     }
 
-    fn search(&mut self) {
+    pub(super) fn search(&mut self) {
         if self.function != 1 {
             return;
         }
@@ -118,7 +125,10 @@ impl Modem {
     fn found(&mut self) {
         let apn = self.contexts.get(&1).map_or("", |(_, apn)| apn.as_str());
         let known = self.profile.cell.apns.iter().any(|it| it.eq_ignore_ascii_case(apn));
-        if apn.is_empty() || known {
+        if self.air == Air::Empty {
+            return;
+        }
+        if self.air == Air::Good && (apn.is_empty() || known) {
             self.register(Stat::Home);
             self.say("+CGEV: EPS PDN ACT 1");
         } else {
@@ -126,7 +136,7 @@ impl Modem {
         }
     }
 
-    fn register(&mut self, stat: Stat) {
+    pub(super) fn register(&mut self, stat: Stat) {
         if stat == self.stat {
             return;
         }

@@ -43,7 +43,8 @@ impl Modem {
     /// not yet; before `*ATREADY` they are echoed only.
     pub fn write(&mut self, now: Duration, port: Port, bytes: &[u8]) {
         self.advance(now);
-        if !matches!(port, Port::At | Port::Modem) {
+        let speaks = matches!(port, Port::At | Port::Modem);
+        if !speaks || self.now < self.silent_until {
             return;
         }
         let Some(state) = self.ports.get_mut(&port) else { return };
@@ -62,7 +63,7 @@ impl Modem {
     }
 
     pub(super) fn send(&mut self, port: Port, bytes: Vec<u8>) {
-        if self.attached && self.ports.contains_key(&port) {
+        if self.attached && self.now >= self.silent_until && self.ports.contains_key(&port) {
             self.out.push(Action::Serial { port, bytes });
         }
     }
@@ -121,10 +122,19 @@ impl Modem {
             Some(state) => std::mem::take(&mut state.line),
             None => return,
         };
-        let text = after_at(&line).map(|rest| String::from_utf8_lossy(rest).into_owned());
+        let text = after_at(&line).map(String::from_utf8_lossy).unwrap_or_default().into_owned();
         let mut lines = Vec::new();
-        let mut failure = None;
-        for command in split(&text.unwrap_or_default()) {
+        let struck = self.strike(&format!("AT{text}"));
+        if struck == Some(None) {
+            // No answer; the port may be gone, too.
+            if let Some(state) = self.ports.get_mut(&port) {
+                state.busy = false;
+            }
+            return;
+        }
+        let mut failure = struck.flatten();
+        let commands = if failure.is_none() { split(&text) } else { Vec::new() };
+        for command in commands {
             match self.execute(port, &command) {
                 Ok(more) => lines.extend(more),
                 Err(why) => {

@@ -9,7 +9,7 @@ fn at(ms: u64) -> Duration {
 
 /// A modem that has booted and registered (or been denied).
 fn booted(name: &str) -> Modem {
-    let mut modem = Modem::new(Profile::load(name).unwrap(), 0);
+    let mut modem = Modem::new(Profile::load(name).unwrap(), FaultScript::default(), 0);
     modem.advance(at(20_000));
     modem.take();
     modem
@@ -34,7 +34,7 @@ fn ask(modem: &mut Modem, command: &str) -> String {
 
 #[test]
 fn boots_as_real_ones_do() {
-    let mut modem = Modem::new(Profile::load("a7670e-ecm").unwrap(), 0);
+    let mut modem = Modem::new(Profile::load("a7670e-ecm").unwrap(), FaultScript::default(), 0);
     modem.write(at(8_000), Port::At, b"AT\r");
     assert_eq!(modem.take(), []);
     modem.advance(at(9_000));
@@ -60,7 +60,7 @@ fn boots_as_real_ones_do() {
 #[test]
 fn sms_done_depends_on_seed_and_model() {
     let text = |name, seed| {
-        let mut modem = Modem::new(Profile::load(name).unwrap(), seed);
+        let mut modem = Modem::new(Profile::load(name).unwrap(), FaultScript::default(), seed);
         modem.advance(at(20_000));
         heard(&mut modem, Port::At)
     };
@@ -118,7 +118,7 @@ fn the_composition_changes_by_a_reset() {
 fn the_pin_has_three_tries_and_the_puk_ten() {
     let mut profile = Profile::load("a7670e-ecm").unwrap();
     profile.sim.locked = true;
-    let mut modem = Modem::new(profile, 0);
+    let mut modem = Modem::new(profile, FaultScript::default(), 0);
     modem.advance(at(20_000));
     modem.take();
     assert_eq!(ask(&mut modem, "AT+CPIN?"), "\r\n+CPIN: SIM PIN\r\n\r\nOK\r\n");
@@ -166,6 +166,83 @@ fn replies(pieces: &[&[u8]]) -> String {
         }
     }
     String::from_utf8_lossy(&all).into_owned()
+}
+
+fn troubled(script: &str) -> Modem {
+    let script = FaultScript::parse(script).unwrap();
+    let mut modem = Modem::new(Profile::load("a7670e-ecm").unwrap(), script, 0);
+    modem.advance(at(20_000));
+    modem.take();
+    modem
+}
+
+#[test]
+fn the_second_question_fails() {
+    let mut modem =
+        troubled("[[fault]]\non_command = \"at+cpin?\"\nnth = 2\neffect = \"error\"\ncode = 14\n");
+    assert!(ask(&mut modem, "AT+CPIN?").contains("READY"));
+    assert_eq!(ask(&mut modem, "AT+CPIN?"), "\r\n+CME ERROR: SIM busy\r\n");
+    assert!(ask(&mut modem, "AT+CPIN?").contains("READY"));
+}
+
+#[test]
+fn the_network_goes_and_comes() {
+    let mut modem = troubled("");
+    modem.inflict(at(21_000), Effect::NoCoverage);
+    modem.advance(at(60_000));
+    assert!(ask(&mut modem, "AT+CEREG?").contains("+CEREG: 0,2"));
+    modem.inflict(at(61_000), Effect::Denied);
+    modem.advance(at(64_000));
+    assert!(ask(&mut modem, "AT+CEREG?").contains("+CEREG: 0,3"));
+    modem.inflict(at(65_000), Effect::Coverage);
+    modem.advance(at(68_000));
+    modem.take();
+    assert!(ask(&mut modem, "AT+CEREG?").contains("+CEREG: 0,1"));
+}
+
+#[test]
+fn the_card_goes_and_comes() {
+    let mut modem = troubled("[[fault]]\nat_ms = 15000\neffect = \"sim_removed\"\n");
+    assert_eq!(ask(&mut modem, "AT+CPIN?"), "\r\n+CME ERROR: SIM not inserted\r\n");
+    modem.inflict(at(21_000), Effect::SimInserted);
+    modem.advance(at(25_000));
+    assert_eq!(modem.stat, Stat::Home);
+}
+
+#[test]
+fn a_reset_in_mid_command_has_no_answer() {
+    let mut modem = troubled("[[fault]]\non_command = \"AT\"\neffect = \"reset\"\n");
+    assert_eq!(ask(&mut modem, "AT"), "");
+    assert!(!modem.attached);
+    modem.advance(at(60_000));
+    modem.take();
+    assert!(ask(&mut modem, "AT").contains("OK"));
+}
+
+#[test]
+fn silence_ends() {
+    let mut modem = troubled("[[fault]]\nat_ms = 19900\neffect = \"silence\"\nfor_ms = 1000\n");
+    assert_eq!(ask(&mut modem, "AT"), "");
+    modem.advance(at(21_000));
+    assert!(ask(&mut modem, "AT").contains("OK"));
+}
+
+#[test]
+fn the_device_is_gone_and_back_with_the_modem_up() {
+    let mut modem = troubled("");
+    modem.inflict(at(21_000), Effect::UsbGone { for_ms: 500 });
+    assert!(!modem.link().carrier);
+    modem.advance(at(22_000));
+    modem.take();
+    assert!(modem.link().carrier);
+    assert!(ask(&mut modem, "AT+CEREG?").contains("+CEREG: 0,1"));
+}
+
+#[test]
+fn a_wrong_fault_is_told_with_its_line() {
+    let text = "\n[[fault]]\nat_ms = 1\neffect = \"reset\"\n[[fault]]\neffect = \"reset\"\n";
+    let error = FaultScript::parse(text).unwrap_err().to_string();
+    assert!(error.starts_with("line 5: needs at_ms"), "{error}");
 }
 
 proptest! {

@@ -1,0 +1,147 @@
+//! What can go wrong, and when: a script in TOML.
+//!
+//! ```toml
+//! [[fault]]
+//! at_ms = 12000             # since power-on; or on_command
+//! effect = "silence"
+//! for_ms = 5000
+//!
+//! [[fault]]
+//! on_command = "AT+CPIN?"   # the whole line, in any case
+//! nth = 2                   # the second time; 1 if left out
+//! effect = "error"
+//! code = 14                 # +CME ERROR; plain ERROR if left out
+//! ```
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use toml::{Spanned, Table, Value};
+
+use crate::link::LinkFaults;
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Effect {
+    /// The modem neither hears nor says anything on its ports.
+    Silence {
+        /// For so long, in milliseconds.
+        for_ms: u64,
+    },
+    /// The command that triggers it fails; nothing else can trigger it.
+    Error {
+        /// `+CME ERROR` of this number; plain `ERROR` without.
+        code: Option<u16>,
+    },
+    /// The modem resets; a command that triggers it is not answered.
+    Reset,
+    /// The USB device leaves the bus while the modem stays up.
+    UsbGone {
+        /// For so long, in milliseconds.
+        for_ms: u64,
+    },
+    /// No network can be heard.
+    NoCoverage,
+    /// The network denies.
+    Denied,
+    /// The network is there again and admits.
+    Coverage,
+    /// The card is taken out.
+    SimRemoved,
+    /// The card is put in.
+    SimInserted,
+    /// An unsolicited line appears on the ports.
+    Urc {
+        /// Its text.
+        text: String,
+    },
+    /// Bytes without meaning appear on the ports.
+    Garbage {
+        /// So many.
+        count: u16,
+    },
+    /// The data path is so from now on.
+    Link {
+        /// All of its faults; none that is not named.
+        faults: LinkFaults,
+    },
+}
+
+/// What sets a fault off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    At(Duration),
+    Command { text: String, nth: u32 },
+}
+
+/// Faults to come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FaultScript {
+    pub(crate) faults: Vec<(Trigger, Effect)>,
+}
+
+/// Why a script cannot be used; begins with the line.
+#[derive(Debug, thiserror::Error)]
+pub enum FaultError {
+    /// Not TOML, or not a list of faults.
+    #[error("{0}")]
+    Syntax(#[from] toml::de::Error),
+    /// One fault is wrong.
+    #[error("line {line}: {reason}")]
+    Fault {
+        /// Where the fault begins.
+        line: usize,
+        /// What to change.
+        reason: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    fault: Vec<Spanned<Table>>,
+}
+
+impl FaultScript {
+    /// Reads a script.
+    ///
+    /// # Errors
+    /// [`FaultError`], with the line.
+    pub fn parse(text: &str) -> Result<FaultScript, FaultError> {
+        let document: Document = toml::from_str(text)?;
+        let mut faults = Vec::new();
+        for entry in document.fault {
+            let line = 1 + text.get(..entry.span().start).unwrap_or_default().matches('\n').count();
+            let fault = one(entry.into_inner());
+            faults.push(fault.map_err(|reason| FaultError::Fault { line, reason })?);
+        }
+        Ok(FaultScript { faults })
+    }
+}
+
+fn one(mut table: Table) -> Result<(Trigger, Effect), String> {
+    let trigger = match (table.remove("at_ms"), table.remove("on_command"), table.remove("nth")) {
+        (Some(Value::Integer(at)), None, None) => {
+            let at = u64::try_from(at).map_err(|_| "at_ms is negative")?;
+            Trigger::At(Duration::from_millis(at))
+        }
+        (None, Some(Value::String(text)), nth) => {
+            let nth = match nth {
+                None => 1,
+                Some(Value::Integer(nth)) => {
+                    u32::try_from(nth).ok().filter(|nth| *nth > 0).ok_or("nth counts from 1")?
+                }
+                Some(_) => return Err("nth is not a number".into()),
+            };
+            Trigger::Command { text, nth }
+        }
+        _ => return Err("needs at_ms (a number), or on_command (a text) and perhaps nth".into()),
+    };
+    let effect: Effect = table.try_into().map_err(|error: toml::de::Error| error.to_string())?;
+    if matches!((&trigger, &effect), (Trigger::At(_), Effect::Error { .. })) {
+        return Err("effect \"error\" needs on_command".into());
+    }
+    Ok((trigger, effect))
+}

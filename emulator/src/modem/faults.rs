@@ -1,0 +1,108 @@
+//! Faults at work.
+
+use std::time::Duration;
+
+use super::{Action, Air, CardState, Event, Modem, Port, Stat, UsbAction};
+use crate::at::Failure;
+use crate::fault::{Effect, Trigger};
+
+impl Modem {
+    /// Makes something go wrong, or right, now.
+    pub fn inflict(&mut self, now: Duration, effect: Effect) {
+        self.advance(now);
+        self.suffer(effect);
+        self.tell_link();
+    }
+
+    pub(super) fn suffer(&mut self, effect: Effect) {
+        match effect {
+            Effect::Silence { for_ms } => {
+                let until = self.now.saturating_add(Duration::from_millis(for_ms));
+                self.silent_until = self.silent_until.max(until);
+            }
+            // Has a meaning for a command only, which `strike` gives it.
+            Effect::Error { .. } => {}
+            Effect::Reset => {
+                self.happen(Event::Detach);
+            }
+            Effect::UsbGone { for_ms } if self.attached => {
+                self.attached = false;
+                self.ports.clear();
+                self.out.push(Action::Usb(UsbAction::Detach));
+                self.later(Duration::from_millis(for_ms), Event::Attach);
+            }
+            Effect::UsbGone { .. } => {}
+            Effect::NoCoverage => self.breathe(Air::Empty),
+            Effect::Denied => self.breathe(Air::Denies),
+            Effect::Coverage => self.breathe(Air::Good),
+            Effect::SimRemoved => {
+                self.card = CardState::Absent;
+                self.card_there = false;
+                self.attempt += 1;
+                self.register(Stat::Off);
+                self.say("+CPIN: SIM REMOVED");
+            }
+            Effect::SimInserted => {
+                self.card_there = true;
+                if self.ready && self.card == CardState::Absent {
+                    self.card = CardState::Starting;
+                    let after = Duration::from_millis(self.profile.timing.sim_ready_ms);
+                    self.later(after, Event::SimReady);
+                }
+            }
+            Effect::Urc { text } => self.say(&text),
+            Effect::Garbage { count } => {
+                // Any bytes do, if every run has the same: a linear
+                // congruence (Knuth's MMIX constants).
+                let mut state = self.seed;
+                let bytes: Vec<u8> = std::iter::repeat_with(|| {
+                    state = state
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
+                    (state >> 56) as u8
+                })
+                .take(usize::from(count))
+                .collect();
+                for port in [Port::At, Port::Modem] {
+                    self.send(port, bytes.clone());
+                }
+            }
+            Effect::Link { faults } => self.faults_of_link = faults,
+        }
+    }
+
+    fn breathe(&mut self, air: Air) {
+        self.air = air;
+        if self.function == 1 && self.card == CardState::Ready {
+            self.search();
+        }
+    }
+
+    /// What a command line meets instead of being carried out, if anything:
+    /// `Some(None)` is no answer at all.
+    pub(super) fn strike(&mut self, line: &str) -> Option<Option<Failure>> {
+        let mut met = Vec::new();
+        for (trigger, effect) in &mut self.script.faults {
+            if let Trigger::Command { text, nth } = trigger {
+                if *nth > 0 && text.eq_ignore_ascii_case(line) {
+                    *nth -= 1;
+                    if *nth == 0 {
+                        met.push(effect.clone());
+                    }
+                }
+            }
+        }
+        let mut instead = None;
+        for effect in met {
+            match effect {
+                Effect::Error { code } => {
+                    instead = Some(Some(code.map_or(Failure::Error, Failure::Cme)));
+                }
+                Effect::Reset | Effect::Silence { .. } => instead = Some(None),
+                _ => {}
+            }
+            self.suffer(effect);
+        }
+        instead
+    }
+}
