@@ -5,6 +5,7 @@
 //! come out. It knows no clock, no socket and no USB; those are around it.
 
 mod at;
+pub mod control;
 pub mod fault;
 pub mod link;
 pub mod modem;

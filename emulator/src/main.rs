@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use a7670e_emulator::control::Control;
 use a7670e_emulator::fault::FaultScript;
 use a7670e_emulator::modem::{Modem, Port};
 use a7670e_emulator::profile::Profile;
@@ -37,6 +38,9 @@ Options:
                          ModemManager's Test.SetProfile wants it; given twice,
                          the second is the modem port
     --fault FILE         a script of what goes wrong and when
+    --control SOCKET     makes a Unix socket there; a line such as
+                         {\"do\": \"inflict\", \"fault\": {\"effect\": \"denied\"}}
+                         changes the modem, {\"do\": \"state\"} tells how it is
     --boot-ms N          power-on to *ATREADY in N ms instead of 9100
     --seed N             decides what real modems do now so and now so
     -h, --help           this
@@ -49,6 +53,7 @@ struct Options {
     boot_ms: Option<u64>,
     seed: u64,
     faults: FaultScript,
+    control: Option<Control>,
     transports: Vec<Box<dyn Transport>>,
 }
 
@@ -63,7 +68,8 @@ fn main() -> Result<()> {
     }
     println!("{}", profile.about);
     let mut modem = Modem::new(profile, options.faults, options.seed);
-    serve(&mut modem, &mut options.transports, || false).context("a port of the modem broke")
+    serve(&mut modem, &mut options.transports, options.control.as_ref(), || false)
+        .context("a port of the modem broke")
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>> {
@@ -72,6 +78,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options
         boot_ms: None,
         seed: 0,
         faults: FaultScript::default(),
+        control: None,
         transports: Vec::new(),
     };
     let mut sockets = [Port::At, Port::Modem].into_iter();
@@ -88,6 +95,12 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options
                     .map_err(anyhow::Error::from)
                     .and_then(|text| Ok(FaultScript::parse(&text)?));
                 options.faults = script.with_context(|| path.display().to_string())?;
+            }
+            Long("control") => {
+                let path = PathBuf::from(parser.value()?);
+                let control = Control::listen(&path)
+                    .with_context(|| format!("--control {}", path.display()))?;
+                options.control = Some(control);
             }
             Long("pty") => {
                 let folder = PathBuf::from(parser.value()?);

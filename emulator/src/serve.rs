@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::control::Control;
 use crate::modem::{Action, Modem, UsbAction};
 use crate::transport::Transport;
 
-/// Looks up from waiting at least this often, for `stop`.
-const LONGEST_WAIT: Duration = Duration::from_millis(200);
+/// Looks up from waiting at least this often, for `stop` and the control socket.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
 /// Carries bytes between the modem and the transports until `stop` says so.
 /// Power is applied when this is called.
@@ -18,11 +19,15 @@ const LONGEST_WAIT: Duration = Duration::from_millis(200);
 pub fn serve(
     modem: &mut Modem,
     transports: &mut [Box<dyn Transport>],
+    control: Option<&Control>,
     mut stop: impl FnMut() -> bool,
 ) -> std::io::Result<()> {
     let start = Instant::now();
     while !stop() {
         modem.advance(start.elapsed());
+        if let Some(control) = control {
+            control.serve(modem, start.elapsed());
+        }
         for action in modem.take() {
             match action {
                 Action::Serial { port, bytes } => {

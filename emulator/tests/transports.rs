@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use a7670e_emulator::control::Control;
 use a7670e_emulator::fault::FaultScript;
 use a7670e_emulator::modem::{Modem, Port};
 use a7670e_emulator::profile::Profile;
@@ -33,14 +34,17 @@ impl Drop for Running {
     }
 }
 
-fn run(transport: impl FnOnce() -> Box<dyn Transport> + Send + 'static) -> Running {
+fn run(
+    transport: impl FnOnce() -> Box<dyn Transport> + Send + 'static,
+    control: Option<Control>,
+) -> Running {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = stop.clone();
     let thread = std::thread::spawn(move || {
         let mut profile = Profile::load("a7670e-ecm").unwrap();
         profile.timing = profile.timing.scaled(100);
         let mut modem = Modem::new(profile, FaultScript::default(), 0);
-        serve(&mut modem, &mut [transport()], || seen.load(Ordering::Relaxed))
+        serve(&mut modem, &mut [transport()], control.as_ref(), || seen.load(Ordering::Relaxed))
     });
     Running { stop, thread: Some(thread) }
 }
@@ -76,7 +80,7 @@ fn a_pseudo_terminal_answers_and_goes_with_the_modem() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("at");
     let link = path.clone();
-    let running = run(move || Box::new(Pty::new(Port::At, link)));
+    let running = run(move || Box::new(Pty::new(Port::At, link)), None);
     let mut port = until(|| OpenOptions::new().read(true).write(true).open(&path));
     answers(&mut port);
     port.write_all(b"AT+CRESET\r").unwrap();
@@ -94,8 +98,36 @@ fn a_pseudo_terminal_answers_and_goes_with_the_modem() {
 fn an_abstract_socket_answers() {
     let name = format!("abstract:test-{}", std::process::id());
     let listens = name.clone();
-    let _running = run(move || Box::new(AbstractSocket::new(Port::At, listens)));
+    let _running = run(move || Box::new(AbstractSocket::new(Port::At, listens)), None);
     let address = SocketAddr::from_abstract_name(&name).unwrap();
     let mut stream = until(|| UnixStream::connect_addr(&address));
     answers(&mut stream);
+}
+
+#[test]
+fn the_control_socket_changes_the_modem() {
+    let folder = tempfile::tempdir().unwrap();
+    let (socket, link) = (folder.path().join("control"), folder.path().join("at"));
+    let control = Control::listen(&socket).unwrap();
+    let _running = run(move || Box::new(Pty::new(Port::At, link)), Some(control));
+    let mut host = UnixStream::connect(&socket).unwrap();
+    host.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut answers = BufReader::new(host.try_clone().unwrap());
+    let mut ask = |line: &str| {
+        writeln!(host, "{line}").unwrap();
+        let mut answer = String::new();
+        answers.read_line(&mut answer).unwrap();
+        answer
+    };
+    let state = |wanted: &str, ask: &mut dyn FnMut(&str) -> String| {
+        until(|| match ask("{\"do\": \"state\"}") {
+            answer if answer.contains(wanted) => Ok(()),
+            answer => Err(std::io::Error::other(answer)),
+        });
+    };
+    state("\"stat\":1", &mut ask);
+    let answer = ask("{\"do\": \"inflict\", \"fault\": {\"effect\": \"denied\"}}");
+    assert_eq!(answer, "{\"ok\":null}\n");
+    state("\"stat\":3", &mut ask);
+    assert!(ask("{\"do\": \"fly\"}").starts_with("{\"error\":"));
 }
