@@ -2,8 +2,9 @@
 //! steps between the two.
 //!
 //! [`model`] has the words, [`plan`] decides (pure), [`netlink`] looks
-//! and acts.
+//! and acts, [`dhcp`] gets the address.
 
+pub mod dhcp;
 pub mod link_name;
 pub mod model;
 pub mod netlink;
