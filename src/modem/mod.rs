@@ -4,4 +4,5 @@
 pub mod catalogue;
 pub mod facts;
 pub mod inventory;
+pub mod machine;
 pub mod usb_path;
