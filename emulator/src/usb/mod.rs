@@ -2,3 +2,4 @@
 
 pub mod descriptors;
 pub mod redir;
+pub mod rndis;
