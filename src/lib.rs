@@ -8,4 +8,5 @@ pub mod cli;
 pub mod daemon;
 pub mod modem;
 pub mod net;
+pub mod policy;
 pub mod protocol;
