@@ -237,7 +237,8 @@ mod tests {
     fn the_first_obstacle_counts() {
         assert_eq!(verdict(&online()), Verdict::Online);
         // From the last to the first: each hides those before it in this list.
-        let obstacles: [(fn(&mut Evidence), Verdict); 16] = [
+        type Spoil = fn(&mut Evidence);
+        let obstacles: [(Spoil, Verdict); 16] = [
             (|e| e.proof = Proof::Pending, Verdict::ComingUp),
             (|e| e.proof = Proof::Captive, Verdict::NoInternet),
             (|e| e.proof = Proof::NoDns, Verdict::Dns),
