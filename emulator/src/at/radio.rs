@@ -36,6 +36,7 @@ impl Modem {
                 line(format!("{}: {level},{stat}{place}", command.name))
             }
             "+CSQ" => line(format!("+CSQ: {},99", if on { cell.rssi } else { 99 })),
+            "+CNSMOD" if set => ok(),
             "+CNSMOD" => line(format!("+CNSMOD: 0,{}", if on { 8 } else { 0 })),
             "+COPS" if set => match command.number(0) {
                 Some(3) => {
@@ -47,6 +48,13 @@ impl Modem {
             },
             "+COPS" if on => {
                 let name = if self.name_format == 2 { &cell.plmn } else { &cell.name };
+                let name = match self.values.get("+CSCS").map(String::as_str) {
+                    // Names are hex then (TS 27.007 section 5.5).
+                    Some("\"UCS2\"") if self.name_format != 2 => {
+                        name.encode_utf16().map(|unit| format!("{unit:04X}")).collect()
+                    }
+                    _ => name.clone(),
+                };
                 line(format!("+COPS: 0,{},\"{name}\",7", self.name_format))
             }
             "+COPS" => line("+COPS: 0"),

@@ -1,0 +1,247 @@
+//! Debian's ModemManager as the judge: it takes this modem for a real one.
+//!
+//! Wants `A7670E_MODEMMANAGER_ROOT`, a folder into which Debian's packages
+//! `modemmanager` and `dbus-daemon` are unpacked with all they depend on:
+//! `mmdebstrap --variant=extract --include=modemmanager,dbus-daemon trixie DIR`.
+//! Nothing in it is installed or configured; its programs are run by its own
+//! dynamic loader, on a bus of their own.
+
+// Only a test is in this file, but clippy does not take its helpers for such.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use a7670e_emulator::fault::FaultScript;
+use a7670e_emulator::modem::{Modem, Port};
+use a7670e_emulator::profile::Profile;
+use a7670e_emulator::serve::serve;
+use a7670e_emulator::transport::AbstractSocket;
+use zbus::blocking::{Connection, Proxy, connection};
+use zbus::zvariant::OwnedValue;
+
+const VARIABLE: &str = "A7670E_MODEMMANAGER_ROOT";
+const MANAGER: &str = "org.freedesktop.ModemManager1";
+const DEADLINE: Duration = Duration::from_secs(120);
+/// `MM_MODEM_STATE_REGISTERED`.
+const REGISTERED: i32 = 8;
+
+/// A program that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Ended already is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+struct Emulator {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Emulator {
+    fn start(socket: String) -> Emulator {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let mut profile = Profile::load("a7670e-ecm").unwrap();
+            profile.timing = profile.timing.scaled(200);
+            let mut modem = Modem::new(profile, FaultScript::default(), 0);
+            let port = Box::new(AbstractSocket::new(Port::At, socket));
+            serve(&mut modem, &mut [port], None, || seen.load(Ordering::Relaxed))
+        });
+        Emulator { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let ended = self.thread.take().map(|thread| thread.join().unwrap());
+        ended.unwrap().unwrap();
+    }
+}
+
+/// Says yes to everything; the real one asks rules and people.
+struct Polkit;
+
+#[zbus::interface(name = "org.freedesktop.PolicyKit1.Authority")]
+impl Polkit {
+    #[zbus(property)]
+    fn backend_name(&self) -> &str {
+        "test"
+    }
+
+    #[zbus(property)]
+    fn backend_version(&self) -> &str {
+        "1"
+    }
+
+    #[zbus(property)]
+    fn backend_features(&self) -> u32 {
+        0
+    }
+
+    fn check_authorization(
+        &self,
+        _subject: (String, HashMap<String, OwnedValue>),
+        _action: String,
+        _details: HashMap<String, String>,
+        _flags: u32,
+        _cancellation: String,
+    ) -> ((bool, bool, HashMap<String, String>),) {
+        ((true, false, HashMap::new()),)
+    }
+}
+
+/// The root with Debian's programs.
+struct Root(PathBuf);
+
+impl Root {
+    fn libraries(&self) -> PathBuf {
+        self.0.join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH))
+    }
+
+    fn program(&self, path: &str) -> Command {
+        let loader = match std::env::consts::ARCH {
+            "aarch64" => "usr/lib/ld-linux-aarch64.so.1",
+            _ => "usr/lib64/ld-linux-x86-64.so.2",
+        };
+        let mut command = Command::new(self.0.join(loader));
+        command.arg("--library-path").arg(self.libraries()).arg(self.0.join(path));
+        // glibc's converters must be of the same glibc.
+        command.env("GCONV_PATH", self.libraries().join("gconv"));
+        command
+    }
+}
+
+/// A bus on which everybody may do everything, and its address.
+fn bus(root: &Root, folder: &Path) -> (Running, String) {
+    let config = folder.join("bus.conf");
+    let text = format!(
+        "<busconfig><type>custom</type><listen>unix:path={}</listen>\
+         <policy context='default'><allow send_destination='*' eavesdrop='true'/>\
+         <allow eavesdrop='true'/><allow own='*'/></policy></busconfig>",
+        folder.join("bus").display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut child = root
+        .program("usr/bin/dbus-daemon")
+        .arg(format!("--config-file={}", config.display()))
+        .args(["--nofork", "--print-address=1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut address = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    (Running(child), address.trim().to_owned())
+}
+
+/// Tries until there is a value.
+fn until<T>(what: &str, log: &Path, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = attempt() {
+            return value;
+        }
+        if start.elapsed() > DEADLINE {
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            let lines: Vec<_> = text.lines().collect();
+            let end = lines.len().saturating_sub(60);
+            panic!("{what}; ModemManager said last:\n{}", lines[end..].join("\n"));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+#[ignore = "needs Debian's ModemManager in A7670E_MODEMMANAGER_ROOT"]
+fn modemmanager_registers() {
+    let root = std::env::var_os(VARIABLE).unwrap_or_else(|| panic!("{VARIABLE} is not set"));
+    let root = Root(std::fs::canonicalize(root).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let (_bus, address) = bus(&root, folder.path());
+    let here: Connection = connection::Builder::address(address.as_str())
+        .unwrap()
+        .name("org.freedesktop.PolicyKit1")
+        .unwrap()
+        .serve_at("/org/freedesktop/PolicyKit1/Authority", Polkit)
+        .unwrap()
+        .build()
+        .unwrap();
+
+    let log = folder.path().join("log");
+    let plugins = root.libraries().join("ModemManager");
+    let manager = root
+        .program("usr/sbin/ModemManager")
+        .args(["--debug", "--test-enable", "--test-no-udev", "--test-no-suspend-resume"])
+        .arg(format!("--test-plugin-dir={}", plugins.display()))
+        .env("DBUS_SYSTEM_BUS_ADDRESS", &address)
+        .stdout(Stdio::null())
+        .stderr(File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let _manager = Running(manager);
+
+    let socket = format!("abstract:a7670e-{}", std::process::id());
+    let _emulator = Emulator::start(socket.clone());
+    until("the emulator does not listen", &log, || {
+        std::fs::read_to_string("/proc/net/unix").unwrap().contains(&socket).then_some(())
+    });
+
+    let path = "/org/freedesktop/ModemManager1";
+    let test = format!("{MANAGER}.Test");
+    let profile = ("a7670e", "simtech", vec![socket.as_str()]);
+    until("ModemManager takes no profile", &log, || {
+        let proxy = Proxy::new(&here, MANAGER, path, test.as_str()).ok()?;
+        proxy.call_method("SetProfile", &profile).ok()
+    });
+    let modem = format!("{path}/Modem/0");
+    let interface = format!("{MANAGER}.Modem");
+    let state = || -> Option<i32> {
+        Proxy::new(&here, MANAGER, modem.as_str(), interface.as_str())
+            .ok()?
+            .get_property("State")
+            .ok()
+    };
+    until("ModemManager shows no modem", &log, &state);
+    until("ModemManager does not enable the modem", &log, || {
+        let proxy = Proxy::new(&here, MANAGER, modem.as_str(), interface.as_str()).ok()?;
+        proxy.call_method("Enable", &(true,)).ok()
+    });
+    until("ModemManager's modem does not register", &log, || {
+        state().filter(|state| *state == REGISTERED)
+    });
+
+    let shown = root
+        .program("usr/bin/mmcli")
+        .args(["-m", "0", "-K"])
+        .env("DBUS_SYSTEM_BUS_ADDRESS", &address)
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    if let Some(keep) = std::env::var_os("A7670E_MODEMMANAGER_LOG") {
+        std::fs::copy(&log, keep).unwrap();
+    }
+    let value = |key: &str| {
+        let line = shown.lines().find(|line| line.starts_with(key)).map(str::to_owned);
+        let line = line.unwrap_or_else(|| panic!("mmcli shows no {key}:\n{shown}"));
+        line.split_once(':').unwrap().1.trim().to_owned()
+    };
+    assert_eq!(value("modem.generic.state "), "registered", "{shown}");
+    assert_eq!(value("modem.generic.model "), "A7670E-LASE", "{shown}");
+    assert_eq!(value("modem.3gpp.operator-code "), "63902", "{shown}");
+    assert_eq!(value("modem.3gpp.operator-name "), "Safaricom", "{shown}");
+    assert_eq!(value("modem.3gpp.registration-state "), "home", "{shown}");
+    println!("{shown}");
+}
