@@ -1,4 +1,5 @@
 //! The modem on QEMU's USB bus, by the usbredir protocol.
 
 pub mod encode;
+pub mod session;
 pub mod wire;

@@ -1,0 +1,195 @@
+//! QEMU's side of a connection.
+
+use super::*;
+use crate::modem::Port;
+use crate::profile::Profile;
+use proptest::prelude::*;
+
+const MAC: [u8; 6] = [0xae, 0x0c, 0x29, 0xa3, 0x9b, 0x6d];
+/// QEMU 10.0's capabilities.
+const QEMU: u32 = 0xff;
+
+fn device() -> Device {
+    let profile = Profile::load("a7670e-ecm").unwrap();
+    Device::new(&profile.usb, profile.network.framing, MAC, true)
+}
+
+/// The host: decodes what the session sends.
+struct Host {
+    session: Session,
+    device: Device,
+    decoder: Decoder,
+}
+
+impl Host {
+    fn new(care: Care) -> Self {
+        let mut host =
+            Self { session: Session::new(care), device: device(), decoder: Decoder::default() };
+        assert!(matches!(host.heard()[..], [Body::Hello { caps: cap::OURS, .. }]));
+        let hello = Packet { id: 0, body: Body::Hello { version: "QEMU".into(), caps: QEMU } };
+        let bytes = encode(&hello, 0);
+        host.session.plug(&host.device);
+        assert!(host.heard().is_empty(), "nothing before the peer's hello");
+        host.session.receive(Duration::ZERO, &bytes, Some(&mut host.device)).unwrap();
+        host
+    }
+
+    fn at(&mut self, ms: u64, id: u64, body: Body) -> Vec<Body> {
+        let bytes = encode(&Packet { id, body }, QEMU & cap::OURS);
+        let now = Duration::from_millis(ms);
+        self.session.receive(now, &bytes, Some(&mut self.device)).unwrap();
+        self.heard()
+    }
+
+    fn heard(&mut self) -> Vec<Body> {
+        self.decoder.push(&self.session.output());
+        std::iter::from_fn(|| self.decoder.packet().unwrap()).map(|packet| packet.body).collect()
+    }
+
+    fn configured(care: Care) -> Self {
+        let mut host = Self::new(care);
+        host.heard();
+        host.at(0, 1, Body::SetConfiguration { configuration: 1 });
+        host
+    }
+
+    fn ask(&mut self, ms: u64, id: u64, endpoint: u8) -> Vec<Body> {
+        self.at(
+            ms,
+            id,
+            Body::Bulk { endpoint, status: Status::Success, length: 4096, stream: 0, data: vec![] },
+        )
+    }
+}
+
+fn reply(endpoint: u8, status: Status, data: &[u8]) -> Body {
+    Body::Bulk { endpoint, status, length: data.len() as u32, stream: 0, data: data.to_vec() }
+}
+
+#[test]
+fn the_device_is_described_before_it_is_connected() {
+    let mut host = Host::new(Care::None);
+    let heard = host.heard();
+    let [
+        Body::InterfaceInfo(interfaces),
+        Body::EpInfo(table),
+        Body::DeviceConnect { speed: 2, vendor: 0x1e0e, product: 0x9011, .. },
+    ] = &heard[..]
+    else {
+        panic!("{heard:?}")
+    };
+    assert_eq!(interfaces.rows[4], [5, 0xff, 0, 0]);
+    // ECM's data endpoints are not there yet, AT's are.
+    assert_eq!(table.kind[endpoint_index(0x83)], 255);
+    assert_eq!(
+        (table.kind[endpoint_index(0x86)], table.max_packet[endpoint_index(0x86)]),
+        (2, 512)
+    );
+    assert!(table.interval[endpoint_index(0x87)] > 0, "QEMU refuses 0");
+}
+
+#[test]
+fn endpoints_are_told_again_before_each_change() {
+    let mut host = Host::new(Care::None);
+    host.heard();
+    let heard = host.at(0, 1, Body::SetConfiguration { configuration: 1 });
+    assert!(matches!(
+        heard[..],
+        [Body::EpInfo(_), Body::ConfigurationStatus { status: Status::Success, configuration: 1 }]
+    ));
+    let heard = host.at(0, 2, Body::SetAltSetting { interface: 1, alt: 1 });
+    let [
+        Body::EpInfo(table),
+        Body::AltSettingStatus { status: Status::Success, interface: 1, alt: 1 },
+    ] = &heard[..]
+    else {
+        panic!("{heard:?}")
+    };
+    assert_eq!(table.kind[endpoint_index(0x83)], 2);
+}
+
+#[test]
+fn input_waits_for_data_and_ids_may_repeat() {
+    let mut host = Host::configured(Care::None);
+    assert!(host.ask(0, 77, 0x86).is_empty() && host.ask(0, 77, 0x81).is_empty());
+    host.device.send_serial(Port::At, b"OK");
+    let Host { session, device, .. } = &mut host;
+    session.service(Duration::ZERO, device);
+    assert_eq!(host.heard(), [reply(0x86, Status::Success, b"OK")]);
+    // A cancel of what is pending is answered, any other is not.
+    assert_eq!(host.at(0, 77, Body::CancelDataPacket), [reply(0x81, Status::Cancelled, b"")]);
+    assert!(host.at(0, 77, Body::CancelDataPacket).is_empty());
+}
+
+#[test]
+fn unplugging_cancels_first_and_in_one_piece() {
+    let mut host = Host::configured(Care::None);
+    host.ask(0, 1, 0x86);
+    host.ask(0, 2, 0x81);
+    host.session.unplug();
+    let cancelled = |endpoint| reply(endpoint, Status::Cancelled, b"");
+    assert_eq!(host.heard(), [cancelled(0x86), cancelled(0x81), Body::DeviceDisconnect]);
+    // Not in again before QEMU says that it is out.
+    host.session.plug(&host.device);
+    assert!(host.heard().is_empty());
+    let heard = host.at(0, 0, Body::DeviceDisconnectAck);
+    assert!(matches!(heard[..], [.., Body::DeviceConnect { .. }]), "{heard:?}");
+}
+
+#[test]
+fn with_care_for_dwc2_no_serial_input_stays_pending() {
+    let mut host = Host::configured(Care::Dwc2);
+    assert_eq!(host.ask(0, 1, 0x86), [reply(0x86, Status::Success, b"")], "DTR is off");
+    let line = Control {
+        endpoint: 0,
+        request: 0x22,
+        request_type: 0x21,
+        status: Status::Success,
+        value: 1,
+        index: 4,
+        length: 0,
+        data: vec![],
+    };
+    assert!(matches!(host.at(0, 2, Body::Control(line.clone()))[..], [Body::Control(_)]));
+    assert!(host.ask(5, 3, 0x86).is_empty());
+    assert_eq!(host.session.next_event(&host.device), Some(Duration::from_millis(25)));
+    let Host { session, device, .. } = &mut host;
+    session.service(Duration::from_millis(25), device);
+    assert_eq!(host.heard(), [reply(0x86, Status::Success, b"")]);
+    // DTR off answers what is pending at once.
+    host.ask(26, 4, 0x86);
+    let heard = host.at(27, 5, Body::Control(Control { value: 0, ..line }));
+    assert_eq!(heard[1..], [reply(0x86, Status::Success, b"")]);
+}
+
+#[test]
+fn notifications_are_pushed_when_asked_for() {
+    let mut host = Host::configured(Care::None);
+    host.at(0, 2, Body::SetAltSetting { interface: 1, alt: 1 });
+    let heard = host.at(0, 3, Body::StartInterruptReceiving { endpoint: 0x87 });
+    assert!(matches!(
+        heard[..],
+        [
+            Body::InterruptReceivingStatus { status: Status::Success, endpoint: 0x87 },
+            Body::Interrupt { endpoint: 0x87, length: 8, .. },
+            Body::Interrupt { endpoint: 0x87, length: 16, .. }
+        ]
+    ));
+}
+
+proptest! {
+    #[test]
+    fn no_packets_harm(
+        packets in proptest::collection::vec(
+            (0_u32..110, proptest::collection::vec(any::<u8>(), 0..40)), 0..30),
+    ) {
+        let mut host = Host::configured(Care::Dwc2);
+        for (kind, data) in packets {
+            let packet = Packet { id: 3, body: Body::Other { kind, data } };
+            let bytes = encode(&packet, cap::OURS);
+            if host.session.receive(Duration::ZERO, &bytes, Some(&mut host.device)).is_err() {
+                break;
+            }
+        }
+    }
+}
