@@ -5,6 +5,7 @@
 
 pub mod at;
 pub mod cli;
+pub mod config;
 pub mod daemon;
 pub mod modem;
 pub mod net;

@@ -67,6 +67,16 @@ pub fn usb_net_third(line: &str) -> Option<u8> {
     fields.get(1)?.number()
 }
 
+/// Reads `+CNBP: 0X<gsm>,0X<lte>[,…]`: the masks of bands.
+pub fn bands(line: &str) -> Option<(u64, u64)> {
+    let fields = fields(after(line, "+CNBP")?);
+    let mask = |at: usize| {
+        let text = fields.get(at)?.text;
+        u64::from_str_radix(text.strip_prefix("0X").or(text.strip_prefix("0x"))?, 16).ok()
+    };
+    Some((mask(0)?, mask(1)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +106,8 @@ mod tests {
         assert_eq!(usb_net_mode("$MYCONFIG: \"usbnetmode\",1,1"), Some(1));
         assert_eq!(usb_net_third("+USBNETIP: 0,69,2,100"), Some(69));
         assert_eq!(usb_net_third("+USBNETIP: 1"), None);
+        let line = "+CNBP: 0X0000000000000180,0X0000000040080085,0X0080";
+        assert_eq!(bands(line), Some((0x180, 0x4008_0085)));
         assert_eq!(auth_type("+CGAUTH: 1,1,\"saf\",\"data\"", 1), Some(1));
     }
 }

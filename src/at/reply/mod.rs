@@ -8,7 +8,9 @@ mod registration;
 mod signal;
 mod sim;
 
-pub use context::{Context, address, auth_type, context, dial_mode, usb_net_mode, usb_net_third};
+pub use context::{
+    Context, address, auth_type, bands, context, dial_mode, usb_net_mode, usb_net_third,
+};
 pub use registration::{Operator, RegistrationReport, Stat, Technology, operator, registration};
 pub use signal::{Serving, Signal, csq, serving};
 pub use sim::{SimState, Tries, iccid, mnc_length, sim_state, tries};
@@ -59,7 +61,7 @@ mod tests {
             _ = (sim_state(&line), tries(&line), iccid(&lines), mnc_length(&line));
             _ = (context(&line), address(&line, 1), auth_type(&line, 1), dial_mode(&lines));
             _ = (usb_net_mode(&line), usb_net_third(&line), csq(&line), serving(&line));
-            _ = operator(&line);
+            _ = (operator(&line), bands(&line));
             for asked in [true, false] {
                 _ = registration(&line, asked);
             }

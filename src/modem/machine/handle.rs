@@ -59,6 +59,23 @@ impl Machine {
                     self.soon(&[Step::WriteModes]);
                 }
             }
+            Step::ReadBands => {
+                let wanted = self.settings.bands;
+                if wanted.is_some() && reply::bands(line) != wanted {
+                    self.soon(&[Step::WriteBands]);
+                }
+            }
+            Step::ReadUsbMode => {
+                let wanted = self.settings.usb_mode;
+                if reply::usb_net_mode(line).is_some_and(|mode| Some(mode) != wanted) {
+                    self.usb_mode_written = true;
+                    self.soon(&[Step::WriteUsbMode]);
+                }
+            }
+            Step::WriteUsbMode if ok => {
+                self.forget("the modem restarts with another USB mode");
+                self.state.phase = Phase::Restarting;
+            }
             Step::PickOperator => self.operator_picked = ok,
             Step::Lte => self.registered(now, "+CEREG", line, true),
             Step::Gprs => self.registered(now, "+CGREG", line, true),

@@ -125,6 +125,8 @@ pub struct Machine {
     /// How often the context was written since the port was opened.
     context_writes: u32,
     operator_picked: bool,
+    /// Whether the USB mode was changed by this machine.
+    usb_mode_written: bool,
     lte: Option<Stat>,
     gprs: Option<Stat>,
     /// Whether the modem dials; `None` when not known.
@@ -160,6 +162,7 @@ impl Machine {
             proven: false,
             context_writes: 0,
             operator_picked: false,
+            usb_mode_written: false,
             lte: None,
             gprs: None,
             dials: None,

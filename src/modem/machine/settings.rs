@@ -9,8 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::modem::catalogue::NetKind;
 
 /// A text that no log may show.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
@@ -123,6 +122,10 @@ pub struct CellularSettings {
     pub modes: Option<Modes>,
     /// MCC and MNC of the only operator to use.
     pub operator: Option<String>,
+    /// Bands to use, as the two masks of `+CNBP` (manual V1.09): GSM, LTE.
+    pub bands: Option<(u64, u64)>,
+    /// USB network function, as `AT$MYCONFIG` numbers it: 0 RNDIS, 1 ECM.
+    pub usb_mode: Option<u8>,
 }
 
 impl Default for CellularSettings {
@@ -134,6 +137,8 @@ impl Default for CellularSettings {
             roaming: false,
             modes: None,
             operator: None,
+            bands: None,
+            usb_mode: None,
         }
     }
 }

@@ -30,6 +30,10 @@ pub(super) enum Step {
     WriteAuth,
     ReadModes,
     WriteModes,
+    ReadBands,
+    WriteBands,
+    ReadUsbMode,
+    WriteUsbMode,
     PickOperator,
     ReportLte,
     ReportGprs,
@@ -59,6 +63,8 @@ pub(super) const SIM_OPEN: &[Step] = &[
     Step::ReadContext,
     Step::ReadAuth,
     Step::ReadModes,
+    Step::ReadBands,
+    Step::ReadUsbMode,
     Step::PickOperator,
     Step::Lte,
     Step::Gprs,
@@ -133,6 +139,20 @@ impl Machine {
             Step::WriteModes => {
                 let modes = self.settings.modes?;
                 Some(Command::new(format!("AT+CNMP={}", modes.number())))
+            }
+            Step::ReadBands => self.settings.bands.map(|_| Command::new("AT+CNBP?")),
+            Step::WriteBands => {
+                let (gsm, lte) = self.settings.bands?;
+                Some(Command::new(format!("AT+CNBP=0X{gsm:016X},0X{lte:016X}")))
+            }
+            // Once: a modem that does not keep it would restart for ever.
+            Step::ReadUsbMode => {
+                let mode = self.settings.usb_mode.filter(|_| !self.usb_mode_written);
+                mode.map(|_| Command::new("AT$MYCONFIG?"))
+            }
+            Step::WriteUsbMode => {
+                let mode = self.settings.usb_mode?;
+                Some(Command::new(format!("AT$MYCONFIG=\"USBNETMODE\",{mode}")))
             }
             Step::PickOperator => {
                 let operator = self.settings.operator.as_ref().filter(|_| !self.operator_picked)?;

@@ -1,0 +1,235 @@
+//! Reading the files, and turning what they say into what the modules take.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::schema::{Config, PdpType, UsbMode};
+use super::secret::SecretValue;
+use super::values::{AuthChoice, Roaming};
+use crate::modem::apn;
+use crate::modem::machine::{Access, Auth, CellularSettings, Providers, Secret, Source};
+
+/// Longest configuration file, bytes.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A place in a file is wrong.
+    #[error("{}:{line}:{column}: {message}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column in characters, from 1.
+        column: usize,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// The parts do not fit together.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// A file with a secret may be read by others.
+    #[error("{}: others may read this secret; run `chmod 600` on it", .0.display())]
+    Exposed(PathBuf),
+    /// A secret is not what it should be.
+    #[error("`{0}` must be {1}")]
+    BadSecret(&'static str, &'static str),
+}
+
+/// Parses one file's text; `path` is for errors. Pure.
+///
+/// # Errors
+/// The first thing that is wrong, with its place.
+pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    toml::from_str(text).map_err(|error| wrong(path, text, error.span(), error.message()))
+}
+
+/// Reads the configuration and the provisioning file. One that is not there
+/// says nothing.
+///
+/// # Errors
+/// A file cannot be read, or says what cannot be.
+pub fn load(config: &Path, provisioning: &Path) -> Result<Config, ConfigError> {
+    let mut merged = Table::new();
+    for path in [provisioning, config] {
+        let Some(text) = text(path)? else { continue };
+        parse(path, &text)?;
+        let table: Table = toml::from_str(&text)
+            .map_err(|error| wrong(path, &text, error.span(), error.message()))?;
+        overlay(&mut merged, table);
+    }
+    // Each part was valid by itself, so this can only fail on what no value by
+    // itself can show; there is none today.
+    let config: Config =
+        merged.try_into().map_err(|error| wrong(config, "", None, error.message()))?;
+    let cellular = &config.cellular;
+    if cellular.apn.is_none() && (cellular.user.is_some() || cellular.password.is_some()) {
+        return Err(ConfigError::Conflict(
+            "`cellular.user` and `cellular.password` need `cellular.apn`: set it, or leave them out",
+        ));
+    }
+    if cellular.user.is_none() && matches!(cellular.auth, AuthChoice::Pap | AuthChoice::Chap) {
+        return Err(ConfigError::Conflict(
+            "`cellular.auth` needs `cellular.user`: set it, or leave `auth` out",
+        ));
+    }
+    Ok(config)
+}
+
+/// Checks everything that [`load`] and the start of the service would.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn check(config: &Path, provisioning: &Path) -> Result<Config, ConfigError> {
+    let config = load(config, provisioning)?;
+    config.cellular_settings()?;
+    Ok(config)
+}
+
+impl Config {
+    /// What the modem's machine takes; reads the files that secrets are in.
+    ///
+    /// # Errors
+    /// A secret cannot be read, may be read by others, or is none.
+    pub fn cellular_settings(&self) -> Result<CellularSettings, ConfigError> {
+        let pin = self.modem.pin.as_ref().map(reveal).transpose()?;
+        let is_pin =
+            |pin: &str| (4..=8).contains(&pin.len()) && pin.bytes().all(|b| b.is_ascii_digit());
+        if pin.as_ref().is_some_and(|pin| !is_pin(pin.reveal())) {
+            return Err(ConfigError::BadSecret("modem.pin", "four to eight digits"));
+        }
+        let cellular = &self.cellular;
+        let password = cellular.password.as_ref().map(reveal).transpose()?.unwrap_or_default();
+        let user = cellular.user.as_ref().map_or("", |user| user.as_str());
+        let kinds: &[Auth] = match cellular.auth {
+            AuthChoice::Auto if user.is_empty() => &[Auth::None],
+            AuthChoice::Auto => &[Auth::Pap, Auth::Chap],
+            AuthChoice::None => &[Auth::None],
+            AuthChoice::Pap => &[Auth::Pap],
+            AuthChoice::Chap => &[Auth::Chap],
+        };
+        let access = cellular.apn.iter().flat_map(|apn| {
+            kinds.iter().map(|auth| Access {
+                apn: apn.as_str().to_owned(),
+                user: user.to_owned(),
+                password: password.clone(),
+                auth: *auth,
+                source: Source::Config,
+            })
+        });
+        Ok(CellularSettings {
+            pin,
+            access: access.collect(),
+            pdp_type: match cellular.pdp_type {
+                PdpType::Ip => "IP",
+                PdpType::Ipv6 => "IPV6",
+                PdpType::Ipv4v6 => "IPV4V6",
+            }
+            .to_owned(),
+            roaming: cellular.roaming == Roaming::Allow,
+            modes: cellular.modes,
+            operator: cellular.operator.as_ref().map(|operator| operator.as_str().to_owned()),
+            bands: cellular.bands.map(|bands| (bands.gsm, bands.lte)),
+            usb_mode: match self.modem.usb_mode {
+                UsbMode::Keep => None,
+                UsbMode::Rndis => Some(0),
+                UsbMode::Ecm => Some(1),
+            },
+        })
+    }
+}
+
+/// The provider database in a file, looked up when a SIM is known.
+#[derive(Debug, Clone)]
+pub struct ProviderFile(pub PathBuf);
+
+impl Default for ProviderFile {
+    /// Where Debian's `mobile-broadband-provider-info` has it.
+    fn default() -> ProviderFile {
+        ProviderFile("/usr/share/mobile-broadband-provider-info/serviceproviders.xml".into())
+    }
+}
+
+impl Providers for ProviderFile {
+    fn lookup(&self, mcc: &str, mnc: &str) -> Vec<Access> {
+        match fs::read_to_string(&self.0) {
+            Ok(xml) => apn::lookup(&xml, mcc, mnc),
+            Err(error) => {
+                tracing::warn!("{}: {error}; set `cellular.apn` instead", self.0.display());
+                Vec::new()
+            }
+        }
+    }
+}
+
+fn reveal(value: &SecretValue) -> Result<Secret, ConfigError> {
+    let path = match value {
+        SecretValue::Inline(secret) => return Ok(secret.clone()),
+        SecretValue::File(path) => path,
+    };
+    let unreadable = |error| ConfigError::Unreadable { path: path.clone(), error };
+    let file = File::open(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.mode() & 0o077 != 0 {
+        return Err(ConfigError::Exposed(path.clone()));
+    }
+    let mut text = String::new();
+    file.take(MAX_FILE).read_to_string(&mut text).map_err(unreadable)?;
+    let text = text.trim();
+    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"');
+    if text.is_empty() || text.len() > 100 || !plain {
+        return Err(ConfigError::BadSecret(
+            "file",
+            "one line of 1 to 100 printable ASCII characters without a quote",
+        ));
+    }
+    Ok(Secret::new(text))
+}
+
+fn text(path: &Path) -> Result<Option<String>, ConfigError> {
+    let unreadable = |error| ConfigError::Unreadable { path: path.to_owned(), error };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut text = String::new();
+    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(unreadable(io::Error::other("it is over 64 KiB, so it is no configuration")));
+    }
+    Ok(Some(text))
+}
+
+/// Lays `upper` over `lower`, table by table. A secret is one value: its forms
+/// do not mix.
+fn overlay(lower: &mut Table, upper: Table) {
+    for (key, value) in upper {
+        let secret = matches!(key.as_str(), "pin" | "password");
+        match (lower.get_mut(&key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) if !secret => overlay(under, over),
+            (_, value) => _ = lower.insert(key, value),
+        }
+    }
+}
+
+fn wrong(path: &Path, text: &str, span: Option<Range<usize>>, message: &str) -> ConfigError {
+    let before = text.get(..span.map_or(0, |span| span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    ConfigError::Wrong { path: path.to_owned(), line, column, message: message.to_owned() }
+}

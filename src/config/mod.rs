@@ -1,0 +1,23 @@
+//! The configuration file, `/etc/a7670e.toml`.
+//!
+//! A provisioning file of the same form, on the boot partition, fills in what
+//! the configuration does not say. Every error names file, line, column and
+//! what to write instead; none repeats a secret.
+
+mod load;
+mod schema;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use load::{ConfigError, ProviderFile, check, load, parse};
+pub use schema::{Cellular, Config, Control, Data, Dns, Modem, Network, Policy, Probe, UsbMode};
+pub use secret::SecretValue;
+pub use values::{AuthChoice, Bands, ByteSize, Digits, Plain, Roaming};
+
+/// Where the configuration is.
+pub const CONFIG: &str = "/etc/a7670e.toml";
+
+/// Where the flashing desk leaves its part, on Raspberry Pi's boot partition.
+pub const PROVISIONING: &str = "/boot/firmware/a7670e.toml";

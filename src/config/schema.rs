@@ -1,0 +1,199 @@
+//! What the configuration file may say. All of it is optional.
+
+use serde::Deserialize;
+
+use super::secret::SecretValue;
+use super::values::{AuthChoice, Bands, ByteSize, Digits, Plain, Roaming};
+use crate::modem::machine::Modes;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The modem itself.
+    pub modem: Modem,
+    /// SIM, access point, networks.
+    pub cellular: Cellular,
+    /// The Pi's side of the data path.
+    pub network: Network,
+    /// Limits of the recovery.
+    pub policy: Policy,
+    /// How much data may flow.
+    pub data: Data,
+}
+
+/// `[modem]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Modem {
+    /// Who owns the AT port.
+    pub control: Control,
+    /// The SIM's PIN, four to eight digits.
+    pub pin: Option<SecretValue>,
+    /// What the modem shall be on USB. A change restarts it.
+    pub usb_mode: UsbMode,
+}
+
+/// Who owns the AT port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Control {
+    /// This program.
+    #[default]
+    Direct,
+    /// ModemManager.
+    ModemManager,
+}
+
+/// The modem's network function on USB (`AT$MYCONFIG`, SIMCom A76XX AT Command
+/// Manual V1.09).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UsbMode {
+    /// As it is.
+    #[default]
+    Keep,
+    /// RNDIS, the factory's.
+    Rndis,
+    /// CDC Ethernet.
+    Ecm,
+}
+
+/// `[cellular]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cellular {
+    /// Access point name. Without it the provider database is asked.
+    pub apn: Option<Plain>,
+    /// User name at the access point.
+    pub user: Option<Plain>,
+    /// Password at the access point.
+    pub password: Option<SecretValue>,
+    /// How to authenticate there.
+    pub auth: AuthChoice,
+    /// Whether data may flow abroad.
+    pub roaming: Roaming,
+    /// Networks to use.
+    pub modes: Option<Modes>,
+    /// Bands to use.
+    pub bands: Option<Bands>,
+    /// The only operator to use.
+    pub operator: Option<Digits>,
+    /// `ip`, `ipv6` or `ipv4v6`.
+    pub pdp_type: PdpType,
+}
+
+/// What addresses to ask for (TS 27.007 §10.1.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PdpType {
+    /// IPv4.
+    #[default]
+    Ip,
+    /// IPv6.
+    Ipv6,
+    /// Both.
+    Ipv4v6,
+}
+
+/// `[network]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    /// Metric of the default route; the lowest of all uplinks wins.
+    pub metric: u32,
+    /// Who is told of the name servers.
+    pub dns: Dns,
+    /// Whether to take IPv6 where it is offered.
+    pub ipv6: bool,
+    /// How to prove that packets come through.
+    pub probe: Probe,
+}
+
+impl Default for Network {
+    fn default() -> Network {
+        // Above NetworkManager's 100 for a cable and 600 for Wi-Fi: cellular
+        // costs, so it comes last unless it is told otherwise.
+        Network { metric: 700, dns: Dns::Auto, ipv6: true, probe: Probe::default() }
+    }
+}
+
+/// Who is told of the name servers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum Dns {
+    /// systemd-resolved where it runs, else `/etc/resolv.conf` where it is
+    /// nobody else's.
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    /// systemd-resolved.
+    #[serde(rename = "resolved")]
+    Resolved,
+    /// `/etc/resolv.conf`.
+    #[serde(rename = "resolv.conf")]
+    ResolvConf,
+    /// Nobody.
+    #[serde(rename = "none")]
+    None,
+}
+
+/// `[network.probe]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Probe {
+    /// Name or address to reach; without it the carrier's name servers are.
+    pub target: Option<Plain>,
+    /// Seconds between two probes while nothing else flows.
+    pub interval: u32,
+    /// Most that probes may use in a day.
+    pub budget: ByteSize,
+}
+
+impl Default for Probe {
+    fn default() -> Probe {
+        Probe { target: None, interval: 300, budget: ByteSize(100_000) }
+    }
+}
+
+/// `[policy]`: how often the rough ways of recovery may be used.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Restarts of the modem in an hour.
+    pub modem_resets_per_hour: u32,
+    /// Power cycles of the modem in a day.
+    pub power_cycles_per_day: u32,
+    /// Reboots of the Pi in a day; 0 forbids them.
+    pub reboots_per_day: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy { modem_resets_per_hour: 4, power_cycles_per_day: 12, reboots_per_day: 1 }
+    }
+}
+
+/// `[data]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// Most that may flow in a month, both ways together.
+    pub cap: Option<ByteSize>,
+    /// Day of the month on which the count begins anew.
+    #[serde(deserialize_with = "day")]
+    pub reset_day: u8,
+}
+
+impl Default for Data {
+    fn default() -> Data {
+        Data { cap: None, reset_day: 1 }
+    }
+}
+
+fn day<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+    let day = u8::deserialize(from)?;
+    if (1..=28).contains(&day) {
+        return Ok(day);
+    }
+    Err(serde::de::Error::custom("`reset_day` must be 1 to 28: each month has those"))
+}

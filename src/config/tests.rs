@@ -1,0 +1,122 @@
+//! Tests of the configuration.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::modem::machine::{Auth, Modes};
+
+fn error(text: &str) -> String {
+    parse(Path::new("x.toml"), text).unwrap_err().to_string()
+}
+
+#[test]
+fn all_of_it() {
+    let text = r#"
+[modem]
+control = "direct"
+pin = { secret = "1234" }
+usb_mode = "ecm"
+[cellular]
+apn = "safaricom"
+user = "saf"
+password = { secret = "data" }
+auth = "pap"
+roaming = "allow"
+modes = "lte"
+bands = ["lte3", "lte20", "gsm900"]
+operator = "63902"
+pdp_type = "ipv4v6"
+[network]
+metric = 50
+dns = "resolv.conf"
+ipv6 = false
+probe = { target = "192.0.2.1", interval = 60, budget = "50 kB" }
+[policy]
+reboots_per_day = 0
+[data]
+cap = "2 GB"
+reset_day = 15
+"#;
+    let config = parse(Path::new("x.toml"), text).unwrap();
+    let settings = config.cellular_settings().unwrap();
+    assert_eq!(settings.pin.as_ref().unwrap().reveal(), "1234");
+    assert_eq!((settings.access.len(), settings.access[0].auth), (1, Auth::Pap));
+    assert_eq!((settings.modes, settings.roaming), (Some(Modes::Lte), true));
+    assert_eq!(settings.bands, Some((0x300, 0x80004)));
+    assert_eq!((settings.pdp_type.as_str(), settings.usb_mode), ("IPV4V6", Some(1)));
+    assert_eq!(config.data.cap, Some(ByteSize(2_000_000_000)));
+    assert_eq!(config.network.probe.budget, ByteSize(50_000));
+    for shown in [format!("{config:?}"), format!("{settings:?}")] {
+        assert!(!shown.contains("1234") && !shown.contains("\"data\""), "{shown}");
+    }
+}
+
+#[test]
+fn errors_have_place_and_remedy() {
+    for (text, start, remedy) in [
+        ("[cellular]\nanp = \"x\"\n", "x.toml:2:1: ", "expected one of `apn`"),
+        ("[cellular]\nroaming = \"yes\"\n", "x.toml:2:11: ", "`deny`"),
+        ("[cellular]\napn = \"a\\\"b\"\n", "x.toml:2:7: ", "without a quote"),
+        ("[cellular]\noperator = \"639\"\n", "x.toml:2:12: ", "63902"),
+        ("[cellular]\nbands = [\"20\"]\n", "x.toml:2:9: ", "lte1 to lte64"),
+        ("[data]\ncap = \"2 GBit\"\n", "x.toml:2:7: ", "2 GB"),
+        ("[data]\nreset_day = 31\n", "x.toml:2:13: ", "1 to 28"),
+        ("[data\n", "x.toml:1:6: ", "]"),
+    ] {
+        let error = error(text);
+        assert!(error.starts_with(start) && error.contains(remedy), "{text}: {error}");
+    }
+}
+
+#[test]
+fn no_error_repeats_a_secret() {
+    for value in
+        ["\"7391\"", "7391", "7391.5", "{ secret = 7391 }", "{ secret = \"7391\\\"\" }", "[7391]"]
+    {
+        let error = error(&format!("[modem]\npin = {value}\n"));
+        assert!(error.starts_with("x.toml:2:") && !error.contains("7391"), "{error}");
+    }
+}
+
+#[test]
+fn the_configuration_lies_over_the_provisioning_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let under =
+        "[cellular]\napn = \"desk\"\nroaming = \"allow\"\n[modem]\npin = { secret = \"1111\" }\n";
+    fs::write(path("boot.toml"), under).unwrap();
+    fs::write(path("pin"), "2222\n").unwrap();
+    let pin = path("pin").display().to_string();
+    let over = format!("[cellular]\napn = \"own\"\n[modem]\npin = {{ file = \"{pin}\" }}\n");
+    fs::write(path("etc.toml"), over).unwrap();
+    fs::set_permissions(path("pin"), fs::Permissions::from_mode(0o644)).unwrap();
+    let exposed = check(&path("etc.toml"), &path("boot.toml")).unwrap_err();
+    assert!(matches!(exposed, ConfigError::Exposed(_)), "{exposed}");
+    fs::set_permissions(path("pin"), fs::Permissions::from_mode(0o600)).unwrap();
+    let settings =
+        check(&path("etc.toml"), &path("boot.toml")).unwrap().cellular_settings().unwrap();
+    assert_eq!((settings.access[0].apn.as_str(), settings.roaming), ("own", true));
+    assert_eq!(settings.pin.unwrap().reveal(), "2222");
+    assert_eq!(load(&path("none"), &path("neither")).unwrap(), Config::default());
+}
+
+#[test]
+fn parts_that_do_not_fit_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.toml");
+    for text in ["[cellular]\nuser = \"a\"\n", "[cellular]\napn = \"a\"\nauth = \"pap\"\n"] {
+        fs::write(&path, text).unwrap();
+        assert!(matches!(load(&path, Path::new("/nonexistent")), Err(ConfigError::Conflict(_))));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text: String) {
+        _ = parse(Path::new("x.toml"), &text).map(|config| config.cellular_settings());
+    }
+}
