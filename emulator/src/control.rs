@@ -2,7 +2,9 @@
 //!
 //! ```json
 //! {"do": "inflict", "fault": {"effect": "silence", "for_ms": 5000}}
+//! {"do": "inflict", "fault": {"effect": "sms", "from": "+254700000001", "text": "hi"}}
 //! {"do": "state"}
+//! {"do": "sent"}
 //! ```
 //!
 //! The answer is `{"ok": …}` or `{"error": "…"}`.
@@ -20,6 +22,7 @@ use serde_json::{Value, json};
 use crate::fault::Effect;
 use crate::link::Link;
 use crate::modem::Modem;
+use crate::sms::Sent;
 
 /// What may be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -32,6 +35,18 @@ pub enum ControlCommand {
     },
     /// Tells how the modem is.
     State,
+    /// Tells the text messages that the host has sent.
+    Sent,
+}
+
+/// What a command tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    /// Answer to `state`.
+    State(State),
+    /// Answer to `sent`, the first message first.
+    Sent(Vec<Sent>),
 }
 
 /// How the modem is.
@@ -47,7 +62,7 @@ pub struct State {
 
 impl Modem {
     /// Carries out a control command; `None` is: done, nothing to tell.
-    pub fn command(&mut self, now: Duration, command: ControlCommand) -> Option<State> {
+    pub fn command(&mut self, now: Duration, command: ControlCommand) -> Option<Reply> {
         match command {
             ControlCommand::Inflict { fault } => {
                 self.inflict(now, fault);
@@ -56,14 +71,18 @@ impl Modem {
             ControlCommand::State => {
                 self.advance(now);
                 let (link, carried) = (self.link().clone(), self.carried());
-                Some(State { stat: self.stat.code(), link, carried })
+                Some(Reply::State(State { stat: self.stat.code(), link, carried }))
+            }
+            ControlCommand::Sent => {
+                self.advance(now);
+                Some(Reply::Sent(self.sent_messages().to_vec()))
             }
         }
     }
 }
 
 /// A command under way, and where its answer goes.
-type Asked = (ControlCommand, Sender<Option<State>>);
+type Asked = (ControlCommand, Sender<Option<Reply>>);
 
 /// The control socket. Threads of its own read it; the modem is touched by
 /// [`Control::serve`] only.

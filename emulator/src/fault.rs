@@ -56,6 +56,13 @@ pub enum Effect {
         /// Its text.
         text: String,
     },
+    /// A text message comes in, now or once the modem is registered.
+    Sms {
+        /// Sender: digits, `+` and digits, or a name.
+        from: String,
+        /// Its text.
+        text: String,
+    },
     /// Bytes without meaning appear on the ports.
     Garbage {
         /// So many.

@@ -11,5 +11,6 @@ pub mod link;
 pub mod modem;
 pub mod profile;
 pub mod serve;
+pub mod sms;
 pub mod transport;
 pub mod usb;

@@ -5,10 +5,12 @@
 //! [`Modem::next_event`] tells the next time of.
 
 mod boot;
+pub(crate) mod clock;
 mod faults;
 mod serial;
+mod sms;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::fault::{Effect, FaultScript, Trigger};
 use crate::link::{Framing, Lan, Link, LinkFaults};
 use crate::profile::Profile;
+use crate::sms::{Sent, Store};
 use serial::PortState;
+pub(crate) use serial::Prompt;
 
 /// A serial function. Which of them exist is the profile's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -107,9 +111,14 @@ enum Event {
     AtReady,
     SimReady,
     Say(&'static str),
-    Search { attempt: u32 },
+    Search {
+        attempt: u32,
+    },
     Execute(Port),
     Fault(Effect),
+    Submit(Port),
+    /// A PDU comes from the service centre.
+    Arrives(Vec<u8>),
 }
 
 /// A modem under power.
@@ -140,12 +149,21 @@ pub struct Modem {
     pub(crate) card: CardState,
     pub(crate) stat: Stat,
     attempt: u32,
+    pub(crate) text_mode: bool,
+    /// First octet of what is sent in text mode, AT+CSMP.
+    pub(crate) text_first: u8,
+    pub(crate) cnmi: [u8; 5],
     // Kept over it.
     pub(crate) pin_tries: u8,
     pub(crate) puk_tries: u8,
     pub(crate) contexts: BTreeMap<u8, (String, String)>,
     pub(crate) dials: bool,
     pub(crate) lan: Lan,
+    pub(crate) store: Store,
+    waiting: VecDeque<Vec<u8>>,
+    outbox: Vec<Sent>,
+    reference: u8,
+    parts: u8,
     link: Link,
     traffic: (u64, u64),
 }
@@ -191,6 +209,14 @@ impl Modem {
             card: CardState::Starting,
             stat: Stat::Off,
             attempt: 0,
+            text_mode: false,
+            text_first: 17,
+            cnmi: [2, 1, 0, 0, 0],
+            store: Store::default(),
+            waiting: VecDeque::new(),
+            outbox: Vec::new(),
+            reference: 0,
+            parts: 0,
             pin_tries: 3,
             puk_tries: 10,
             contexts: BTreeMap::from([(1, ("IP".into(), String::new()))]),
@@ -260,7 +286,7 @@ impl Modem {
     fn later(&mut self, after: Duration, event: Event) {
         let at = self.now.saturating_add(after);
         self.entries += 1;
-        let boot = if matches!(event, Event::Fault(_)) { 0 } else { self.boot };
+        let boot = if matches!(event, Event::Fault(_) | Event::Arrives(_)) { 0 } else { self.boot };
         self.queue.insert((at, self.entries), (boot, event));
     }
 

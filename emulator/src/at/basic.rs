@@ -34,6 +34,9 @@ impl Modem {
                 }
                 _ => Err(Failure::Cme(50)),
             },
+            "+CCLK" if command.form == Form::Read => {
+                line(format!("+CCLK: \"{}\"", crate::modem::clock::written(self.clock())))
+            }
             name => return self.kept(name, &command.form),
         })
     }

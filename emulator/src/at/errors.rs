@@ -21,6 +21,19 @@ const CME: &[(u16, &str)] = &[
     (151, "AT command timeout"),
 ];
 
+/// The same for messages (TS 27.005 section 3.2.5).
+const CMS: &[(u16, &str)] = &[
+    (302, "operation not allowed"),
+    (304, "invalid PDU mode parameter"),
+    (305, "invalid text mode parameter"),
+    (310, "SIM not inserted"),
+    (311, "SIM PIN required"),
+    (314, "SIM busy"),
+    (316, "SIM PUK required"),
+    (321, "invalid memory index"),
+    (331, "no network service"),
+];
+
 /// The line that ends an answer: text and V.250's number. `level` is that of
 /// AT+CMEE: 0 none, 1 numbers, 2 words.
 pub(crate) fn final_line(failure: Option<Failure>, level: u8) -> (String, Option<u8>) {
@@ -30,6 +43,11 @@ pub(crate) fn final_line(failure: Option<Failure>, level: u8) -> (String, Option
         Some(Failure::Cme(code)) if level == 2 => {
             let text = CME.iter().find(|(known, _)| *known == code);
             (format!("+CME ERROR: {}", text.map_or("unknown error", |(_, text)| text)), None)
+        }
+        Some(Failure::Cms(code)) => {
+            let text = CMS.iter().find(|(known, _)| *known == code).filter(|_| level == 2);
+            let text = text.map_or_else(|| code.to_string(), |(_, text)| (*text).to_owned());
+            (format!("+CMS ERROR: {text}"), None)
         }
         Some(_) => ("ERROR".into(), Some(4)),
     }

@@ -6,6 +6,7 @@ mod errors;
 mod parse;
 mod radio;
 mod sim;
+mod sms;
 mod usbnet;
 
 pub(crate) use errors::final_line;
@@ -20,6 +21,8 @@ pub(crate) enum Failure {
     Error,
     /// `+CME ERROR`, told as AT+CMEE has it.
     Cme(u16),
+    /// `+CMS ERROR`, in words at AT+CMEE=2 and else as a number.
+    Cms(u16),
 }
 
 /// Information lines, or a failure.
@@ -43,6 +46,7 @@ impl Modem {
             .or_else(|| self.sim_command(command))
             .or_else(|| self.radio_command(command))
             .or_else(|| self.usbnet_command(command))
+            .or_else(|| self.sms_command(port, command))
             .unwrap_or(Err(Failure::Error))
     }
 }

@@ -18,6 +18,9 @@ impl Modem {
         self.report.clear();
         self.ports.clear();
         self.name_format = 0;
+        self.text_mode = false;
+        self.text_first = 17;
+        self.cnmi = [2, 1, 0, 0, 0];
         self.function = 1;
         self.card = CardState::Starting;
         self.stat = Stat::Off;
@@ -75,6 +78,11 @@ impl Modem {
             Event::Search { attempt } if attempt == self.attempt => self.found(),
             Event::Search { .. } => {}
             Event::Execute(port) => self.carry_out(port),
+            Event::Submit(port) => self.submit_typed(port),
+            Event::Arrives(tpdu) => {
+                self.waiting.push_back(tpdu);
+                self.receive_waiting();
+            }
             Event::Fault(effect) => self.suffer(effect),
         }
     }
@@ -131,6 +139,7 @@ impl Modem {
         if self.air == Air::Good && (apn.is_empty() || known) {
             self.register(Stat::Home);
             self.say("+CGEV: EPS PDN ACT 1");
+            self.receive_waiting();
         } else {
             self.register(Stat::Denied);
         }

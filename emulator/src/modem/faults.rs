@@ -51,6 +51,7 @@ impl Modem {
                 }
             }
             Effect::Urc { text } => self.say(&text),
+            Effect::Sms { from, text } => self.deliver(&from, &text),
             Effect::Garbage { count } => {
                 // Any bytes do, if every run has the same: a linear
                 // congruence (Knuth's MMIX constants).

@@ -4,10 +4,19 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Action, Event, Modem, Port};
-use crate::at::{Outcome, final_line, split};
+use crate::at::{Failure, Outcome, final_line, split};
 
 /// A longer line is cut; longer than any command of the manual.
 const LONGEST_LINE: usize = 2048;
+
+/// What is typed behind `> `, up to Ctrl-Z.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Prompt {
+    /// A PDU whose TPDU has so many octets.
+    Pdu { octets: usize },
+    /// A text for this number.
+    Text { to: String },
+}
 
 /// What one port remembers.
 #[derive(Debug, Clone)]
@@ -21,6 +30,7 @@ pub(crate) struct PortState {
     /// Came while a command was carried out, and waits for its end.
     held: VecDeque<u8>,
     busy: bool,
+    pub(super) prompt: Option<Prompt>,
 }
 
 /// Factory values: E1 Q0 V1, and errors in words (A76XX manual, `AT&V`).
@@ -34,6 +44,7 @@ impl Default for PortState {
             line: Vec::new(),
             held: VecDeque::new(),
             busy: false,
+            prompt: None,
         }
     }
 }
@@ -59,6 +70,7 @@ impl Modem {
         if let Some(state) = self.ports.get_mut(&port).filter(|_| !dtr) {
             state.line.clear();
             state.held.clear();
+            state.prompt = None;
         }
     }
 
@@ -86,7 +98,7 @@ impl Modem {
     fn drain(&mut self, port: Port) {
         let ready = self.ready;
         let mut echo = Vec::new();
-        let mut execute = false;
+        let mut execute = None;
         let Some(state) = self.ports.get_mut(&port) else { return };
         while !state.busy {
             let Some(byte) = state.held.pop_front() else { break };
@@ -94,9 +106,23 @@ impl Modem {
                 echo.push(byte);
             }
             match byte {
+                // Ctrl-Z sends what was typed, escape forgets it.
+                0x1a if state.prompt.is_some() => {
+                    state.busy = true;
+                    execute = Some(Event::Submit(port));
+                }
+                0x1b if state.prompt.is_some() => {
+                    state.prompt = None;
+                    state.line.clear();
+                    echo.extend(b"\r\nOK\r\n");
+                }
+                byte if state.prompt.is_some() && state.line.len() < LONGEST_LINE => {
+                    state.line.push(byte);
+                }
+                _ if state.prompt.is_some() => {}
                 b'\r' if ready && after_at(&state.line).is_some() => {
                     state.busy = true;
-                    execute = true;
+                    execute = Some(Event::Execute(port));
                 }
                 b'\r' => state.line.clear(),
                 b'\n' => {}
@@ -110,9 +136,9 @@ impl Modem {
         if !echo.is_empty() {
             self.send(port, echo);
         }
-        if execute {
+        if let Some(event) = execute {
             let latency = Duration::from_millis(self.profile.timing.latency_ms);
-            self.later(latency, Event::Execute(port));
+            self.later(latency, event);
         }
     }
 
@@ -143,13 +169,34 @@ impl Modem {
                 }
             }
         }
+        self.answer(port, &lines, failure);
+    }
+
+    /// Takes what was typed at the prompt.
+    pub(super) fn submit_typed(&mut self, port: Port) {
+        let Some(state) = self.ports.get_mut(&port) else { return };
+        let typed = std::mem::take(&mut state.line);
+        let Some(prompt) = state.prompt.take() else { return };
+        match self.submit(&prompt, &typed) {
+            Ok(lines) => self.answer(port, &lines, None),
+            Err(why) => self.answer(port, &[], Some(why)),
+        }
+    }
+
+    /// Information and the final result, or the prompt; then what was held.
+    fn answer(&mut self, port: Port, lines: &[String], failure: Option<Failure>) {
         let Some(state) = self.ports.get_mut(&port) else { return };
         state.busy = false;
+        if state.prompt.is_some() && failure.is_none() {
+            self.send(port, b"\r\n> ".to_vec());
+            return self.drain(port);
+        }
+        state.prompt = None;
         let mut answer = String::new();
         if state.verbose && !lines.is_empty() {
             answer.push_str("\r\n");
         }
-        for line in &lines {
+        for line in lines {
             answer.push_str(line);
             answer.push_str("\r\n");
         }

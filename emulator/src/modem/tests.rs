@@ -245,6 +245,79 @@ fn a_wrong_fault_is_told_with_its_line() {
     assert!(error.starts_with("line 5: needs at_ms"), "{error}");
 }
 
+/// Types at the prompt.
+fn type_in(modem: &mut Modem, text: &str) -> String {
+    let now = modem.now;
+    modem.write(now, Port::At, text.as_bytes());
+    modem.advance(now + at(11));
+    heard(modem, Port::At)
+}
+
+#[test]
+fn a_message_goes_out_and_its_report_comes() {
+    let mut modem = booted("a7670e-ecm");
+    ask(&mut modem, "ATE0");
+    assert_eq!(ask(&mut modem, "AT+CNMI=2,1,2,1,0"), "\r\n+CMS ERROR: operation not allowed\r\n");
+    assert_eq!(ask(&mut modem, "AT+CNMI=1,1,2,1,0"), "\r\nOK\r\n");
+    assert_eq!(ask(&mut modem, "AT+CMGS=22"), "\r\n> ");
+    let pdu = "0031000B916407281553F80000AA0AE8329BFD4697D9EC37";
+    // One octet more than said.
+    assert_eq!(
+        type_in(&mut modem, &format!("{pdu}\u{1a}")),
+        "\r\n+CMS ERROR: invalid PDU mode parameter\r\n"
+    );
+    assert_eq!(ask(&mut modem, "AT+CMGS=23"), "\r\n> ");
+    assert_eq!(type_in(&mut modem, &format!("{pdu}\u{1a}")), "\r\n+CMGS: 1\r\n\r\nOK\r\n");
+    let sent = &modem.sent_messages()[0];
+    assert_eq!((sent.to.as_str(), sent.text.as_str()), ("+46708251358", "hellohello"));
+    modem.advance(modem.now + at(2_000));
+    let report = heard(&mut modem, Port::At);
+    assert!(report.starts_with("\r\n+CDS: 25\r\n0006010B916407281553F8"), "{report}");
+    assert_eq!(ask(&mut modem, "AT+CMGS=23"), "\r\n> ");
+    assert_eq!(type_in(&mut modem, "00\u{1b}"), "\r\nOK\r\n");
+}
+
+#[test]
+fn a_message_comes_in_is_read_and_deleted() {
+    let mut modem = booted("a7670e-ecm");
+    let now = modem.now;
+    modem.inflict(now, Effect::Sms { from: "+254700000001".into(), text: "reboot".into() });
+    assert_eq!(heard(&mut modem, Port::Modem), "\r\n+CMTI: \"SM\",0\r\n");
+    modem.take();
+    ask(&mut modem, "AT+CMGF=1");
+    assert_eq!(
+        ask(&mut modem, "AT+CMGL=\"ALL\""),
+        "\r\n+CMGL: 0,\"REC UNREAD\",\"+254700000001\",,\"26/11/21,12:00:20+12\"\r\nreboot\r\n\r\nOK\r\n"
+    );
+    ask(&mut modem, "AT+CMGF=0");
+    assert!(ask(&mut modem, "AT+CMGR=0").starts_with("\r\n+CMGR: 1,,25\r\n00040C91"));
+    ask(&mut modem, "AT+CMGD=0");
+    assert!(ask(&mut modem, "AT+CMGR=0").contains("+CMS ERROR: invalid memory index"));
+}
+
+#[test]
+fn messages_wait_for_the_network_and_for_room() {
+    let mut modem = booted("a7670e-ecm");
+    ask(&mut modem, "AT+CFUN=4");
+    for number in 0..51 {
+        let now = modem.now;
+        modem.inflict(now, Effect::Sms { from: "X".into(), text: number.to_string() });
+    }
+    assert!(ask(&mut modem, "AT+CPMS?").contains("\"SM\",0,50"));
+    ask(&mut modem, "AT+CFUN=1");
+    modem.advance(modem.now + at(3_000));
+    modem.take();
+    assert!(ask(&mut modem, "AT+CPMS?").contains("\"SM\",50,50"));
+    assert!(ask(&mut modem, "AT+CMGD=7").contains("+CMTI: \"SM\",7"));
+}
+
+#[test]
+fn the_data_only_model_has_no_messages() {
+    let mut modem = booted("a7670e-lnxy");
+    assert!(ask(&mut modem, "AT+CMGF=1").ends_with("ERROR\r\n"));
+    assert!(ask(&mut modem, "AT+CMGF=?").ends_with("ERROR\r\n"));
+}
+
 proptest! {
     #[test]
     fn splits_do_not_matter(cuts in proptest::collection::vec(0usize..64, 0..8)) {
@@ -264,7 +337,7 @@ proptest! {
 
     #[test]
     fn no_command_makes_it_panic(
-        name in "\\+(CPIN|CRSM|CLCK|CREG|CFUN|COPS|CGDCONT|CGAUTH|USBNETIP|CMEE|SPIC|CPOL)",
+        name in "\\+(CMGS|CMGL|CMGR|CMGD|CNMI|CPMS|CPIN|CRSM|CLCK|CREG|CFUN|COPS|CGDCONT|CGAUTH|USBNETIP|CMEE|SPIC|CPOL)",
         tail in "[=?,;\"0-9A-F]{0,30}",
     ) {
         replies(&[format!("AT{name}{tail}\r").as_bytes()]);
