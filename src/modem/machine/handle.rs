@@ -13,6 +13,12 @@ use crate::at::{AtError, Reply};
 /// about a second after `*ATREADY`.
 const SIM_AGAIN: Duration = Duration::from_millis(300);
 
+/// So often; then it is no longer starting, and the wait is longer.
+const SIM_SOON: u32 = 50;
+
+/// How soon to ask again for a SIM that fails.
+const SIM_LATER: Duration = Duration::from_secs(5);
+
 /// How soon to ask again for an address that is about to come.
 const ADDRESS_AGAIN: Duration = Duration::from_millis(500);
 
@@ -126,6 +132,7 @@ impl Machine {
         let before = std::mem::replace(&mut self.state.sim, state.clone());
         let (phase, reason) = match state {
             Some(SimState::Ready | SimState::Pin2) => {
+                self.sim_waits = 0;
                 if self.memory.doubtful_pin.take().is_some() {
                     self.actions.push(Action::Remember(self.memory.clone()));
                 }
@@ -149,7 +156,10 @@ impl Machine {
             Some(SimState::Absent) => (Phase::NoSim, "there is no SIM in the modem".to_owned()),
             None => {
                 // Not an error for about a second after boot (CME 13, 14).
-                self.wake = Some((now.saturating_add(SIM_AGAIN), &[Step::Sim]));
+                self.sim_waits = self.sim_waits.saturating_add(1);
+                let patient = self.sim_waits > SIM_SOON;
+                let again = if patient { SIM_LATER } else { SIM_AGAIN };
+                self.wake = Some((now.saturating_add(again), &[Step::Radio, Step::Sim]));
                 (Phase::SimWait, "the SIM is not ready yet".to_owned())
             }
         };

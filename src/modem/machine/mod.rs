@@ -122,6 +122,8 @@ pub struct Machine {
     access_at: usize,
     /// Whether packets have come through with the present access point.
     proven: bool,
+    /// How often the SIM was not ready, one after the other.
+    sim_waits: u32,
     /// How often the context was written since the port was opened.
     context_writes: u32,
     operator_picked: bool,
@@ -161,6 +163,7 @@ impl Machine {
             access_at: 0,
             proven: false,
             context_writes: 0,
+            sim_waits: 0,
             operator_picked: false,
             usb_mode_written: false,
             lte: None,
@@ -336,7 +339,9 @@ impl Machine {
 
     fn poll(&self) -> &'static [Step] {
         match self.state.phase {
-            Phase::NoSim | Phase::PinNeeded | Phase::PukNeeded | Phase::SimWait => &[Step::Sim],
+            Phase::NoSim | Phase::PinNeeded | Phase::PukNeeded | Phase::SimWait => {
+                &[Step::Radio, Step::Sim]
+            }
             _ => POLL,
         }
     }

@@ -83,7 +83,7 @@ pub(super) const DETAILS: &[Step] = &[
 
 /// What is looked at again and again.
 pub(super) const POLL: &[Step] =
-    &[Step::Lte, Step::Gprs, Step::Address, Step::Operator, Step::Power, Step::Cell];
+    &[Step::Radio, Step::Lte, Step::Gprs, Step::Address, Step::Operator, Step::Power, Step::Cell];
 
 impl Machine {
     /// The command of a step; `None` when there is nothing to do.
