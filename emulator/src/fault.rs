@@ -7,10 +7,15 @@
 //! for_ms = 5000
 //!
 //! [[fault]]
-//! on_command = "AT+CPIN?"   # the whole line, in any case
+//! on_command = "AT+CPIN?"   # the line in any case; a * at the end is anything
 //! nth = 2                   # the second time; 1 if left out
 //! effect = "error"
 //! code = 14                 # +CME ERROR; plain ERROR if left out
+//!
+//! [[fault]]
+//! on_state = "registered"   # attached, ready, sim_ready, searching, registered,
+//! effect = "usb_gone"       # denied, forwarding
+//! for_ms = 500
 //! ```
 
 use std::time::Duration;
@@ -44,7 +49,44 @@ pub enum Effect {
     /// No network can be heard.
     NoCoverage,
     /// The network denies.
-    Denied,
+    Denied {
+        /// EMM cause (TS 24.301 section 9.9.3.9); 11, PLMN not allowed, if left
+        /// out.
+        #[serde(default = "plmn_not_allowed")]
+        cause: u8,
+    },
+    /// The network admits as a guest of another.
+    Roaming,
+    /// Only emergency calls are admitted, stat 11.
+    EmergencyOnly,
+    /// The network ends the data call; another attach brings it back.
+    PdnDeact,
+    /// The modem's own network is 192.168.`third`.0 from now on, which may be
+    /// that of a LAN the host is in.
+    Lan {
+        /// Third octet.
+        third: u8,
+    },
+    /// Answers come later.
+    Slow {
+        /// By so much, in milliseconds.
+        by_ms: u64,
+        /// For so long, in milliseconds.
+        for_ms: u64,
+    },
+    /// Every byte comes by itself from now on, CR apart from LF.
+    Split,
+    /// The supply breaks down: a warning, then a reset.
+    UnderVoltage,
+    /// The same unsolicited line over and over.
+    UrcStorm {
+        /// Its text.
+        text: String,
+        /// So often.
+        count: u32,
+        /// Milliseconds from one to the next.
+        every_ms: u64,
+    },
     /// The network is there again and admits.
     Coverage,
     /// The card is taken out.
@@ -75,11 +117,20 @@ pub enum Effect {
     },
 }
 
+fn plmn_not_allowed() -> u8 {
+    11
+}
+
+/// What `on_state` may wait for.
+const STATES: [&str; 7] =
+    ["attached", "ready", "sim_ready", "searching", "registered", "denied", "forwarding"];
+
 /// What sets a fault off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trigger {
     At(Duration),
     Command { text: String, nth: u32 },
+    State { name: String, nth: u32 },
 }
 
 /// Faults to come.
@@ -129,25 +180,34 @@ impl FaultScript {
 }
 
 fn one(mut table: Table) -> Result<(Trigger, Effect), String> {
-    let trigger = match (table.remove("at_ms"), table.remove("on_command"), table.remove("nth")) {
-        (Some(Value::Integer(at)), None, None) => {
+    let on_state = table.remove("on_state");
+    let nth = match table.remove("nth") {
+        None => None,
+        Some(Value::Integer(nth)) => {
+            Some(u32::try_from(nth).ok().filter(|nth| *nth > 0).ok_or("nth counts from 1")?)
+        }
+        Some(_) => return Err("nth is not a number".into()),
+    };
+    let trigger = match (table.remove("at_ms"), table.remove("on_command"), on_state) {
+        (Some(Value::Integer(at)), None, None) if nth.is_none() => {
             let at = u64::try_from(at).map_err(|_| "at_ms is negative")?;
             Trigger::At(Duration::from_millis(at))
         }
-        (None, Some(Value::String(text)), nth) => {
-            let nth = match nth {
-                None => 1,
-                Some(Value::Integer(nth)) => {
-                    u32::try_from(nth).ok().filter(|nth| *nth > 0).ok_or("nth counts from 1")?
-                }
-                Some(_) => return Err("nth is not a number".into()),
-            };
-            Trigger::Command { text, nth }
+        (None, Some(Value::String(text)), None) => Trigger::Command { text, nth: nth.unwrap_or(1) },
+        (None, None, Some(Value::String(name))) if STATES.contains(&name.as_str()) => {
+            Trigger::State { name, nth: nth.unwrap_or(1) }
         }
-        _ => return Err("needs at_ms (a number), or on_command (a text) and perhaps nth".into()),
+        (None, None, Some(name)) => {
+            return Err(format!("on_state is {name}: give one of {}", STATES.join(", ")));
+        }
+        _ => {
+            return Err("needs one of at_ms (a number), on_command and on_state (texts); \
+                        the latter two perhaps with nth"
+                .into());
+        }
     };
     let effect: Effect = table.try_into().map_err(|error: toml::de::Error| error.to_string())?;
-    if matches!((&trigger, &effect), (Trigger::At(_), Effect::Error { .. })) {
+    if matches!(effect, Effect::Error { .. }) && !matches!(trigger, Trigger::Command { .. }) {
         return Err("effect \"error\" needs on_command".into());
     }
     Ok((trigger, effect))

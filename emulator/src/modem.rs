@@ -82,6 +82,8 @@ pub(crate) enum Stat {
     Home,
     Searching,
     Denied,
+    Roaming,
+    EmergencyOnly,
 }
 
 impl Stat {
@@ -91,7 +93,14 @@ impl Stat {
             Stat::Home => 1,
             Stat::Searching => 2,
             Stat::Denied => 3,
+            Stat::Roaming => 5,
+            // SIMCom's own, A76XX manual.
+            Stat::EmergencyOnly => 11,
         }
+    }
+
+    pub(crate) fn registered(self) -> bool {
+        matches!(self, Stat::Home | Stat::Roaming)
     }
 }
 
@@ -99,8 +108,10 @@ impl Stat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Air {
     Good,
+    Roams,
     Empty,
-    Denies,
+    Denies(u8),
+    EmergencyOnly,
 }
 
 /// What the modem does later by itself.
@@ -110,7 +121,7 @@ enum Event {
     Detach,
     AtReady,
     SimReady,
-    Say(&'static str),
+    Say(String),
     Search {
         attempt: u32,
     },
@@ -141,6 +152,17 @@ pub struct Modem {
     air: Air,
     card_there: bool,
     faults_of_link: LinkFaults,
+    /// Answers come so much later, until then.
+    slow: (Duration, Duration),
+    /// Every byte comes by itself.
+    splits: bool,
+    pub(crate) ims: Option<bool>,
+    /// Of the last denial (TS 24.301 section 9.9.3.9).
+    pub(crate) cause: Option<u8>,
+    /// The default bearer is up.
+    pub(crate) pdn: bool,
+    /// Kind, password, user by context.
+    pub(crate) credentials: BTreeMap<u8, (u8, String, String)>,
     // Lost at a reset.
     pub(crate) values: BTreeMap<String, String>,
     pub(crate) report: BTreeMap<String, u8>,
@@ -202,6 +224,12 @@ impl Modem {
             air: Air::Good,
             card_there: true,
             faults_of_link: LinkFaults::default(),
+            slow: (Duration::ZERO, Duration::ZERO),
+            splits: false,
+            ims: profile.at.ims,
+            cause: None,
+            pdn: false,
+            credentials: BTreeMap::new(),
             values: BTreeMap::new(),
             report: BTreeMap::new(),
             name_format: 0,
@@ -229,7 +257,7 @@ impl Modem {
         };
         let timed = modem.script.faults.iter().filter_map(|(trigger, effect)| match trigger {
             Trigger::At(at) => Some((*at, effect.clone())),
-            Trigger::Command { .. } => None,
+            Trigger::Command { .. } | Trigger::State { .. } => None,
         });
         for (at, effect) in timed.collect::<Vec<_>>() {
             modem.later(at, Event::Fault(effect));
@@ -295,12 +323,15 @@ impl Modem {
         let link = Link {
             framing: self.profile.network.framing,
             carrier: self.attached && self.ready,
-            forwarding: self.attached && self.stat == Stat::Home && self.dials,
+            forwarding: self.attached && self.pdn && self.dials,
             lan: self.lan,
             address: self.profile.cell.address,
             faults: self.faults_of_link.clone(),
         };
         if link != self.link {
+            if link.forwarding && !self.link.forwarding {
+                self.reached("forwarding");
+            }
             self.link = link.clone();
             self.out.push(Action::Link(link));
         }

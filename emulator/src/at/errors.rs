@@ -18,6 +18,7 @@ const CME: &[(u16, &str)] = &[
     (30, "no network service"),
     (50, "Incorrect parameters"),
     (100, "unknown error"),
+    (133, "requested service option not subscribed"),
     (151, "AT command timeout"),
 ];
 

@@ -3,6 +3,7 @@
 
 mod basic;
 mod errors;
+mod extra;
 mod parse;
 mod radio;
 mod sim;
@@ -43,6 +44,7 @@ impl Modem {
             return Ok(fixed.lines().filter(|it| !it.is_empty()).map(str::to_owned).collect());
         }
         self.basic(port, command)
+            .or_else(|| self.extra_command(command))
             .or_else(|| self.sim_command(command))
             .or_else(|| self.radio_command(command))
             .or_else(|| self.usbnet_command(command))

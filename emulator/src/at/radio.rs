@@ -1,13 +1,13 @@
 //! Radio, registration and contexts.
 
 use super::{Command, Failure, Form, Outcome, line, ok};
-use crate::modem::{Modem, Stat};
+use crate::modem::Modem;
 
 impl Modem {
     pub(super) fn radio_command(&mut self, command: &Command) -> Option<Outcome> {
         let set = matches!(command.form, Form::Set(_));
         let cell = &self.profile.cell;
-        let on = self.stat == Stat::Home;
+        let on = self.stat.registered();
         Some(match command.name.as_str() {
             "+CFUN" if set => match (command.number(0), command.number(1)) {
                 (Some(6), _) | (Some(1), Some(1)) => self.reboot(),
@@ -85,13 +85,20 @@ impl Modem {
                 .map(|(cid, (kind, apn))| format!("+CGDCONT: {cid},\"{kind}\",\"{apn}\""))
                 .collect()),
             // Password before user name, unlike TS 27.007 (A76XX manual). The
-            // network here admits without either, so they are only checked.
+            // network here admits without either, so they are only kept.
             "+CGAUTH" if set => match (command.number(0), command.number(1).unwrap_or(0)) {
-                (Some(1..=15), 0) => ok(),
-                (Some(1..=15), 1 | 2) if command.text(2).is_some() => ok(),
+                (Some(cid @ 1..=15), 0) => {
+                    self.credentials.remove(&(cid as u8));
+                    ok()
+                }
+                (Some(cid @ 1..=15), kind @ 1..=2) if command.text(2).is_some() => {
+                    let text = |index| command.text(index).unwrap_or_default().to_owned();
+                    self.credentials.insert(cid as u8, (kind as u8, text(2), text(3)));
+                    ok()
+                }
                 _ => Err(Failure::Cme(50)),
             },
-            "+CGPADDR" if on => line(format!("+CGPADDR: 1,{}", cell.address)),
+            "+CGPADDR" if self.pdn => line(format!("+CGPADDR: 1,{}", cell.address)),
             "+CGPADDR" => ok(),
             _ => return None,
         })

@@ -2,7 +2,7 @@
 
 use super::{Command, Failure, Form, Outcome, line, ok};
 use crate::modem::clock::written_stamp;
-use crate::modem::{Modem, Port, Prompt, Stat};
+use crate::modem::{Modem, Port, Prompt};
 use crate::sms::{Store, Stored, pdu};
 
 const STATES: [&str; 4] = ["REC UNREAD", "REC READ", "STO UNSENT", "STO SENT"];
@@ -178,7 +178,7 @@ impl Modem {
                 report: self.text_first & 0x20 != 0,
             },
         };
-        if self.stat != Stat::Home {
+        if !self.stat.registered() {
             return Err(Failure::Cms(331));
         }
         let reference = self.sent(submit);

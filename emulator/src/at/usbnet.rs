@@ -65,7 +65,7 @@ impl Modem {
     fn call(&mut self, command: &Command) -> Outcome {
         match (&command.form, command.number(0)) {
             (Form::Set(_), Some(start @ 0..=1)) => {
-                if start == 1 && self.stat != crate::modem::Stat::Home {
+                if start == 1 && !self.pdn {
                     return Err(Failure::Error);
                 }
                 self.dials = start == 1;

@@ -24,6 +24,7 @@ impl Modem {
         self.function = 1;
         self.card = CardState::Starting;
         self.stat = Stat::Off;
+        self.pdn = false;
         self.ready = false;
         let usb = wait + Duration::from_millis(self.profile.timing.usb_ms);
         self.later(usb, Event::Attach);
@@ -48,6 +49,7 @@ impl Modem {
                 let attach =
                     UsbAction::Attach { framing: self.profile.network.framing, mac: self.mac() };
                 self.out.push(Action::Usb(attach));
+                self.reached("attached");
             }
             Event::Detach => {
                 if self.attached {
@@ -59,6 +61,7 @@ impl Modem {
             Event::AtReady => {
                 self.ready = true;
                 self.say("*ATREADY: 1");
+                self.reached("ready");
                 self.later(Duration::from_millis(timing.sim_ready_ms), Event::SimReady);
             }
             Event::SimReady if !self.card_there => {
@@ -74,7 +77,7 @@ impl Modem {
                 self.say(state);
             }
             Event::SimReady => self.unlocked(),
-            Event::Say(text) => self.say(text),
+            Event::Say(text) => self.say(&text),
             Event::Search { attempt } if attempt == self.attempt => self.found(),
             Event::Search { .. } => {}
             Event::Execute(port) => self.carry_out(port),
@@ -91,6 +94,7 @@ impl Modem {
     pub(crate) fn unlocked(&mut self) {
         self.card = CardState::Ready;
         self.say("+CPIN: READY");
+        self.reached("sim_ready");
         let done = Duration::from_millis(self.profile.timing.done_ms);
         // Real units say these in either order.
         let mut order = ["PB DONE", "SMS DONE"];
@@ -100,7 +104,7 @@ impl Modem {
         let sms = self.profile.at.sms;
         let heard = order.into_iter().filter(|it| sms || *it != "SMS DONE");
         for (index, text) in heard.enumerate() {
-            self.later(done + done / 10 * index as u32, Event::Say(text));
+            self.later(done + done / 10 * index as u32, Event::Say(text.to_owned()));
         }
         self.search();
     }
@@ -109,7 +113,7 @@ impl Modem {
     pub(crate) fn set_function(&mut self, function: u8) {
         self.function = function;
         if function == 1 && self.card == CardState::Ready {
-            if !matches!(self.stat, Stat::Home | Stat::Searching) {
+            if !self.stat.registered() && self.stat != Stat::Searching {
                 self.search();
             }
         } else {
@@ -136,12 +140,21 @@ impl Modem {
         if self.air == Air::Empty {
             return;
         }
-        if self.air == Air::Good && (apn.is_empty() || known) {
-            self.register(Stat::Home);
+        // Missing or unknown APN (TS 24.301 section 9.9.4.4).
+        let refused = if apn.is_empty() || known { None } else { Some(27) };
+        let (stat, cause) = match (self.air, refused) {
+            (Air::Denies(cause), _) => (Stat::Denied, Some(cause)),
+            (Air::EmergencyOnly, _) => (Stat::EmergencyOnly, None),
+            (_, Some(cause)) => (Stat::Denied, Some(cause)),
+            (Air::Roams, None) => (Stat::Roaming, None),
+            _ => (Stat::Home, None),
+        };
+        self.cause = cause;
+        self.pdn = stat.registered();
+        self.register(stat);
+        if self.pdn {
             self.say("+CGEV: EPS PDN ACT 1");
             self.receive_waiting();
-        } else {
-            self.register(Stat::Denied);
         }
     }
 
@@ -150,16 +163,27 @@ impl Modem {
             return;
         }
         self.stat = stat;
+        self.pdn &= stat.registered();
+        match stat {
+            Stat::Home | Stat::Roaming => self.reached("registered"),
+            Stat::Denied => self.reached("denied"),
+            Stat::Searching => self.reached("searching"),
+            Stat::Off | Stat::EmergencyOnly => {}
+        }
         let cell = &self.profile.cell;
         let place = format!(",{:04X},{:08X},7", cell.tac, cell.cell);
         let code = stat.code();
         for (name, level) in self.report.clone() {
             match level {
                 0 => {}
-                2 if stat == Stat::Home => self.say(&format!("{name}: {code}{place}")),
+                2 if stat.registered() => self.say(&format!("{name}: {code}{place}")),
                 _ => self.say(&format!("{name}: {code}")),
             }
         }
+    }
+
+    pub(crate) fn say_later(&mut self, after: Duration, text: String) {
+        self.later(after, Event::Say(text));
     }
 
     /// An unsolicited line, to every port that speaks AT.

@@ -5,6 +5,10 @@ use std::time::Duration;
 use super::{Action, Air, CardState, Event, Modem, Port, Stat, UsbAction};
 use crate::at::Failure;
 use crate::fault::{Effect, Trigger};
+use crate::link::Lan;
+
+/// From the warning of a weak supply to the reset.
+const GIVES_UP_AFTER: Duration = Duration::from_millis(100);
 
 impl Modem {
     /// Makes something go wrong, or right, now.
@@ -33,7 +37,33 @@ impl Modem {
             }
             Effect::UsbGone { .. } => {}
             Effect::NoCoverage => self.breathe(Air::Empty),
-            Effect::Denied => self.breathe(Air::Denies),
+            Effect::Denied { cause } => self.breathe(Air::Denies(cause)),
+            Effect::Roaming => self.breathe(Air::Roams),
+            Effect::EmergencyOnly => self.breathe(Air::EmergencyOnly),
+            Effect::PdnDeact => {
+                self.pdn = false;
+                self.say("+CGEV: NW PDN DEACT 1");
+            }
+            Effect::Lan { third } => {
+                self.lan = Lan::Private { third, first_host: 2, last_host: 254 };
+            }
+            Effect::Slow { by_ms, for_ms } => {
+                let until = self.now.saturating_add(Duration::from_millis(for_ms));
+                self.slow = (Duration::from_millis(by_ms), until);
+            }
+            Effect::Split => self.splits = true,
+            Effect::UnderVoltage => {
+                self.say("UNDER-VOLTAGE WARNING POWER DOWN");
+                self.later(GIVES_UP_AFTER, Event::Fault(Effect::Reset));
+            }
+            Effect::UrcStorm { text, count, every_ms } => {
+                self.say(&text);
+                if count > 1 {
+                    let after = Duration::from_millis(every_ms);
+                    let next = Effect::UrcStorm { text, count: count - 1, every_ms };
+                    self.later(after, Event::Fault(next));
+                }
+            }
             Effect::Coverage => self.breathe(Air::Good),
             Effect::SimRemoved => {
                 self.card = CardState::Absent;
@@ -79,13 +109,32 @@ impl Modem {
         }
     }
 
+    /// A state was reached, which faults may wait for. They come after what
+    /// happens at this moment.
+    pub(super) fn reached(&mut self, state: &str) {
+        let mut due = Vec::new();
+        for (trigger, effect) in &mut self.script.faults {
+            if let Trigger::State { name, nth } = trigger {
+                if *nth > 0 && name == state {
+                    *nth -= 1;
+                    if *nth == 0 {
+                        due.push(effect.clone());
+                    }
+                }
+            }
+        }
+        for effect in due {
+            self.later(Duration::ZERO, Event::Fault(effect));
+        }
+    }
+
     /// What a command line meets instead of being carried out, if anything:
     /// `Some(None)` is no answer at all.
     pub(super) fn strike(&mut self, line: &str) -> Option<Option<Failure>> {
         let mut met = Vec::new();
         for (trigger, effect) in &mut self.script.faults {
             if let Trigger::Command { text, nth } = trigger {
-                if *nth > 0 && text.eq_ignore_ascii_case(line) {
+                if *nth > 0 && fits(text, line) {
                     *nth -= 1;
                     if *nth == 0 {
                         met.push(effect.clone());
@@ -105,5 +154,15 @@ impl Modem {
             self.suffer(effect);
         }
         instead
+    }
+}
+
+/// Whether a line is the one of a script, which may end in `*`.
+fn fits(wanted: &str, line: &str) -> bool {
+    match wanted.strip_suffix('*') {
+        Some(start) => {
+            line.get(..start.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(start))
+        }
+        None => line.eq_ignore_ascii_case(wanted),
     }
 }

@@ -76,7 +76,10 @@ impl Modem {
 
     pub(super) fn send(&mut self, port: Port, bytes: Vec<u8>) {
         if self.attached && self.now >= self.silent_until && self.ports.contains_key(&port) {
-            self.out.push(Action::Serial { port, bytes });
+            let size = if self.splits { 1 } else { bytes.len().max(1) };
+            for piece in bytes.chunks(size) {
+                self.out.push(Action::Serial { port, bytes: piece.to_vec() });
+            }
         }
     }
 
@@ -137,9 +140,21 @@ impl Modem {
             self.send(port, echo);
         }
         if let Some(event) = execute {
-            let latency = Duration::from_millis(self.profile.timing.latency_ms);
+            let latency = self.latency(port);
             self.later(latency, event);
         }
+    }
+
+    /// How long the line that is complete on a port takes.
+    fn latency(&self, port: Port) -> Duration {
+        let timing = &self.profile.timing;
+        let line = self.ports.get(&port).and_then(|state| after_at(&state.line));
+        let line = String::from_utf8_lossy(line.unwrap_or_default()).to_ascii_uppercase();
+        let longest = timing.commands.iter().filter(|(start, _)| line.starts_with(*start));
+        let ms = longest.max_by_key(|(start, _)| start.len()).map_or(timing.latency_ms, |it| *it.1);
+        let (more, until) = self.slow;
+        let more = if self.now < until { more } else { Duration::ZERO };
+        Duration::from_millis(ms).saturating_add(more)
     }
 
     /// Carries out the line that is complete on a port, and answers.

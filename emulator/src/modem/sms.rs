@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::clock::written_stamp;
-use super::{Event, Modem, Port, Prompt, Stat};
+use super::{Event, Modem, Port, Prompt};
 use crate::sms::{Sent, Stored, pdu};
 
 /// From a message's acceptance to the report that it was received.
@@ -31,7 +31,7 @@ impl Modem {
 
     /// Takes what waits at the service centre, while there is room for it.
     pub(crate) fn receive_waiting(&mut self) {
-        while self.stat == Stat::Home && self.profile.at.sms {
+        while self.stat.registered() && self.profile.at.sms {
             let Some(tpdu) = self.waiting.front().cloned() else { return };
             if !self.receive(tpdu) {
                 return;

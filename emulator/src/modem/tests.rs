@@ -191,7 +191,7 @@ fn the_network_goes_and_comes() {
     modem.inflict(at(21_000), Effect::NoCoverage);
     modem.advance(at(60_000));
     assert!(ask(&mut modem, "AT+CEREG?").contains("+CEREG: 0,2"));
-    modem.inflict(at(61_000), Effect::Denied);
+    modem.inflict(at(61_000), Effect::Denied { cause: 13 });
     modem.advance(at(64_000));
     assert!(ask(&mut modem, "AT+CEREG?").contains("+CEREG: 0,3"));
     modem.inflict(at(65_000), Effect::Coverage);
@@ -242,7 +242,83 @@ fn the_device_is_gone_and_back_with_the_modem_up() {
 fn a_wrong_fault_is_told_with_its_line() {
     let text = "\n[[fault]]\nat_ms = 1\neffect = \"reset\"\n[[fault]]\neffect = \"reset\"\n";
     let error = FaultScript::parse(text).unwrap_err().to_string();
-    assert!(error.starts_with("line 5: needs at_ms"), "{error}");
+    assert!(error.starts_with("line 5: needs one of at_ms"), "{error}");
+}
+
+#[test]
+fn a_denial_has_a_cause_and_a_guest_is_admitted() {
+    let mut modem =
+        troubled("[[fault]]\non_state = \"registered\"\neffect = \"denied\"\ncause = 15\n");
+    assert!(ask(&mut modem, "AT+CEREG?").contains("+CEREG: 0,3"));
+    assert!(ask(&mut modem, "AT+CEER").contains("EMM cause 15"));
+    let now = modem.now;
+    modem.inflict(now, Effect::Roaming);
+    modem.advance(now + at(3_000));
+    modem.take();
+    assert!(ask(&mut modem, "AT+CEREG?").contains("+CEREG: 0,5"));
+}
+
+#[test]
+fn the_data_call_ends_until_the_next_attach() {
+    let mut modem = troubled("");
+    ask(&mut modem, "AT+DIALMODE=0");
+    let now = modem.now;
+    modem.inflict(now, Effect::PdnDeact);
+    assert_eq!(heard(&mut modem, Port::At), "\r\n+CGEV: NW PDN DEACT 1\r\n");
+    assert!(!modem.link().forwarding);
+    assert!(ask(&mut modem, "AT+CGACT=1,1").contains("unknown error"));
+    ask(&mut modem, "AT+CFUN=0;+CFUN=1");
+    modem.advance(modem.now + at(3_000));
+    assert!(modem.link().forwarding);
+}
+
+#[test]
+fn answers_are_slow_split_and_interrupted() {
+    let mut modem = troubled("");
+    let now = modem.now;
+    modem.inflict(now, Effect::Split);
+    modem.inflict(now, Effect::Slow { by_ms: 500, for_ms: 1_000 });
+    let storm = Effect::UrcStorm { text: "+CSQ: 9,99".into(), count: 3, every_ms: 100 };
+    modem.inflict(now, storm);
+    modem.write(now, Port::At, b"ATE0\r");
+    modem.advance(now + at(509));
+    let text = heard(&mut modem, Port::At);
+    assert_eq!(text.matches("+CSQ: 9,99").count(), 3, "{text}");
+    assert!(!text.contains("OK"), "{text}");
+    modem.advance(now + at(510));
+    let pieces = modem.take();
+    assert_eq!(pieces.len(), "\r\nOK\r\n".len());
+}
+
+#[test]
+fn a_weak_supply_resets() {
+    let mut modem = troubled("");
+    let now = modem.now;
+    modem.inflict(now, Effect::UnderVoltage);
+    modem.advance(now + at(200));
+    assert!(modem.take().contains(&Action::Usb(UsbAction::Detach)));
+    modem.advance(now + at(20_000));
+    assert_eq!(modem.stat, Stat::Home);
+}
+
+#[test]
+fn questions_by_ussd_need_ims_off() {
+    let mut modem = booted("a7670e-ecm");
+    assert!(ask(&mut modem, "AT*IMSRCFG=\"switch\"").contains("ERROR"));
+    assert!(ask(&mut modem, "AT+CUSD=1,\"*144#\",15").contains("OK"));
+    modem.advance(modem.now + at(600));
+    assert!(heard(&mut modem, Port::At).contains("+CUSD: 0,\"Your balance"));
+    modem.ims = Some(true);
+    assert!(ask(&mut modem, "AT+CUSD=1,\"*144#\",15").contains("ERROR"));
+    ask(&mut modem, "AT*IMSRCFG=\"switch\",\"off\"");
+    assert!(ask(&mut modem, "AT+CUSD=1,\"*144#\",15").contains("OK"));
+}
+
+#[test]
+fn the_card_tells_its_tries_in_the_raw() {
+    let mut modem = booted("a7670e-ecm");
+    assert!(ask(&mut modem, "AT+CSIM=10,\"0020000100\"").contains("+CSIM: 4,\"63C3\""));
+    assert!(ask(&mut modem, "AT+CSIM=10,\"002c000100\"").contains("+CSIM: 4,\"63CA\""));
 }
 
 /// Types at the prompt.

@@ -63,6 +63,8 @@ pub struct Cell {
     pub rssi: u8,
     /// Access points that the network admits; a blank one it admits too.
     pub apns: Vec<String>,
+    /// Its answer to any USSD question.
+    pub ussd: String,
     /// The address that it gives.
     pub address: Ipv4Addr,
 }
@@ -83,6 +85,9 @@ pub struct Timing {
     pub search_ms: u64,
     /// Command to answer.
     pub latency_ms: u64,
+    /// The same for commands (without `AT`) that begin so; the longest counts.
+    #[serde(default)]
+    pub commands: BTreeMap<String, u64>,
 }
 
 impl Timing {
@@ -99,6 +104,7 @@ impl Timing {
             done_ms: scale(self.done_ms),
             search_ms: scale(self.search_ms),
             latency_ms: self.latency_ms,
+            commands: self.commands.clone(),
         }
     }
 }
@@ -114,6 +120,9 @@ pub struct AtTraits {
     /// Whether the data call is made by `AT$QCRMCALL`.
     #[serde(default)]
     pub qcrmcall: bool,
+    /// What `AT*IMSRCFG="switch"` says; without it the answer is an error. USSD
+    /// fails while it is on.
+    pub ims: Option<bool>,
     /// Commands (without `AT`) whose answer never changes, with its lines.
     #[serde(default)]
     pub fixed: BTreeMap<String, String>,
