@@ -5,7 +5,9 @@
 //! come out. It knows no clock, no socket and no USB; those are around it.
 
 mod at;
+pub mod bus;
 pub mod control;
+pub mod data;
 pub mod fault;
 pub mod link;
 pub mod modem;

@@ -3,12 +3,16 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use a7670e_emulator::bus::Bus;
 use a7670e_emulator::control::Control;
+use a7670e_emulator::data::DataPath;
 use a7670e_emulator::fault::FaultScript;
 use a7670e_emulator::modem::{Modem, Port};
 use a7670e_emulator::profile::Profile;
 use a7670e_emulator::serve::serve;
 use a7670e_emulator::transport::{AbstractSocket, Pty, Transport};
+use a7670e_emulator::usb::redir::port::RedirPort;
+use a7670e_emulator::usb::redir::session::Care;
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 
@@ -37,6 +41,13 @@ Options:
     --abstract NAME      a port on the abstract socket abstract:NAME, as
                          ModemManager's Test.SetProfile wants it; given twice,
                          the second is the modem port
+    --usbredir SOCKET    the whole USB device, for QEMU's
+                           -chardev socket,id=m,path=SOCKET,server=on,wait=off
+                           -device usb-redir,chardev=m
+                         with an Internet behind it that answers every ping,
+                         and DNS for the names under example.test
+    --dwc2               with --usbredir: care for QEMU's dwc2 (raspi4b), which
+                         ends QEMU when a guest cancels a transfer
     --fault FILE         a script of what goes wrong and when
     --control SOCKET     makes a Unix socket there; a line such as
                          {\"do\": \"inflict\", \"fault\": {\"effect\": \"denied\"}}
@@ -55,20 +66,29 @@ struct Options {
     faults: FaultScript,
     control: Option<Control>,
     transports: Vec<Box<dyn Transport>>,
+    usbredir: Option<PathBuf>,
+    care: Care,
 }
 
 fn main() -> Result<()> {
     let Some(mut options) = parse(std::env::args_os())? else { return Ok(()) };
-    if options.transports.is_empty() {
-        bail!("nobody could talk to this modem: give --pty DIR or --abstract NAME (see --help)");
+    if options.transports.is_empty() && options.usbredir.is_none() {
+        bail!(
+            "nobody could talk to this modem: give --usbredir SOCKET, --pty DIR or \
+             --abstract NAME (see --help)"
+        );
     }
     let mut profile = Profile::load(&options.profile)?;
     if let Some(boot_ms) = options.boot_ms {
         profile.timing = profile.timing.scaled(boot_ms);
     }
     println!("{}", profile.about);
+    let mut bus = options.usbredir.map(|path| {
+        let port = RedirPort::new(path, options.care);
+        Bus::new(profile.usb.clone(), port, DataPath::new(options.seed))
+    });
     let mut modem = Modem::new(profile, options.faults, options.seed);
-    serve(&mut modem, &mut options.transports, options.control.as_ref(), || false)
+    serve(&mut modem, &mut options.transports, bus.as_mut(), options.control.as_ref(), || false)
         .context("a port of the modem broke")
 }
 
@@ -80,6 +100,8 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options
         faults: FaultScript::default(),
         control: None,
         transports: Vec::new(),
+        usbredir: None,
+        care: Care::None,
     };
     let mut sockets = [Port::At, Port::Modem].into_iter();
     let mut parser = lexopt::Parser::from_iter(arguments);
@@ -118,6 +140,8 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options
                     if name.starts_with("abstract:") { name } else { format!("abstract:{name}") };
                 options.transports.push(Box::new(AbstractSocket::new(port, name)));
             }
+            Long("usbredir") => options.usbredir = Some(PathBuf::from(parser.value()?)),
+            Long("dwc2") => options.care = Care::Dwc2,
             Long("list-profiles") => {
                 for (name, about) in Profile::list()? {
                     println!("{name:16} {about}");

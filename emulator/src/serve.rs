@@ -1,9 +1,10 @@
-//! Runs a modem in real time on serial transports.
+//! Runs a modem in real time, on serial transports and on a USB bus.
 
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::bus::Bus;
 use crate::control::Control;
 use crate::modem::{Action, Modem, UsbAction};
 use crate::transport::Transport;
@@ -19,6 +20,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 pub fn serve(
     modem: &mut Modem,
     transports: &mut [Box<dyn Transport>],
+    mut bus: Option<&mut Bus>,
     control: Option<&Control>,
     mut stop: impl FnMut() -> bool,
 ) -> std::io::Result<()> {
@@ -28,7 +30,13 @@ pub fn serve(
         if let Some(control) = control {
             control.serve(modem, start.elapsed());
         }
+        if let Some(bus) = &mut bus {
+            bus.run(start.elapsed(), modem);
+        }
         for action in modem.take() {
+            if let Some(bus) = &mut bus {
+                bus.act(start.elapsed(), modem, &action);
+            }
             match action {
                 Action::Serial { port, bytes } => {
                     for transport in transports.iter_mut().filter(|it| it.port() == port) {
@@ -49,8 +57,13 @@ pub fn serve(
                 Action::Link(_) => {}
             }
         }
-        let next = modem.next_event().map(|at| at.saturating_sub(start.elapsed()));
-        wait(transports, next.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT))?;
+        if let Some(bus) = &mut bus {
+            // The modem's answers go out at once.
+            bus.run(start.elapsed(), modem);
+        }
+        let next = [modem.next_event(), bus.as_ref().and_then(|bus| bus.next_event())];
+        let next = next.into_iter().flatten().min().map(|at| at.saturating_sub(start.elapsed()));
+        wait(transports, bus.as_deref(), next.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT))?;
         for transport in transports.iter_mut() {
             let bytes = transport.read()?;
             if !bytes.is_empty() {
@@ -61,9 +74,14 @@ pub fn serve(
     Ok(())
 }
 
-fn wait(transports: &[Box<dyn Transport>], at_most: Duration) -> std::io::Result<()> {
+fn wait(
+    transports: &[Box<dyn Transport>],
+    bus: Option<&Bus>,
+    at_most: Duration,
+) -> std::io::Result<()> {
     let fds = transports.iter().filter_map(|it| it.fd());
     let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    fds.extend(bus.and_then(Bus::poll_fd));
     // A wait is LONGEST_WAIT at most, which any time type can hold.
     let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(at_most.subsec_nanos()) };
     match poll(&mut fds, Some(&timeout)) {

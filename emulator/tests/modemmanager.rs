@@ -58,7 +58,7 @@ impl Emulator {
             profile.timing = profile.timing.scaled(200);
             let mut modem = Modem::new(profile, FaultScript::default(), 0);
             let port = Box::new(AbstractSocket::new(Port::At, socket));
-            serve(&mut modem, &mut [port], None, || seen.load(Ordering::Relaxed))
+            serve(&mut modem, &mut [port], None, None, || seen.load(Ordering::Relaxed))
         });
         Emulator { stop, thread: Some(thread) }
     }

@@ -44,7 +44,9 @@ fn run(
         let mut profile = Profile::load("a7670e-ecm").unwrap();
         profile.timing = profile.timing.scaled(100);
         let mut modem = Modem::new(profile, FaultScript::default(), 0);
-        serve(&mut modem, &mut [transport()], control.as_ref(), || seen.load(Ordering::Relaxed))
+        serve(&mut modem, &mut [transport()], None, control.as_ref(), || {
+            seen.load(Ordering::Relaxed)
+        })
     });
     Running { stop, thread: Some(thread) }
 }

@@ -1,0 +1,96 @@
+//! The modem's USB side at run time: its device, the connection to a host, and
+//! the packets that cross it.
+
+use std::time::Duration;
+
+use rustix::event::PollFd;
+
+use crate::data::{DataPath, far};
+use crate::modem::{Action, Modem, UsbAction};
+use crate::profile::Usb;
+use crate::usb::device::{Device, Event};
+use crate::usb::redir::port::RedirPort;
+
+/// A USB bus with at most this one device on it.
+#[derive(Debug)]
+pub struct Bus {
+    usb: Usb,
+    port: RedirPort,
+    device: Option<Device>,
+    data: DataPath,
+}
+
+impl Bus {
+    /// A bus behind `port` for the device `usb`, whose packets take `data`.
+    pub fn new(usb: Usb, port: RedirPort, data: DataPath) -> Self {
+        Self { usb, port, device: None, data }
+    }
+
+    /// Does what the modem asks.
+    pub fn act(&mut self, now: Duration, modem: &Modem, action: &Action) {
+        match action {
+            Action::Serial { port, bytes } => {
+                if let Some(device) = &mut self.device {
+                    device.send_serial(*port, bytes);
+                }
+            }
+            Action::Usb(UsbAction::Attach { framing, mac }) => {
+                let device = Device::new(&self.usb, *framing, *mac, modem.link().carrier);
+                self.port.plug(&device);
+                self.data.attach(now, modem.link());
+                self.device = Some(device);
+            }
+            Action::Usb(UsbAction::Detach) => {
+                self.port.unplug();
+                self.device = None;
+            }
+            Action::Link(link) => {
+                self.data.set_link(now, link);
+                if let Some(device) = &mut self.device {
+                    device.set_carrier(link.carrier);
+                }
+            }
+        }
+    }
+
+    /// What to wait on.
+    pub fn poll_fd(&self) -> Option<PollFd<'_>> {
+        self.port.poll_fd()
+    }
+
+    /// When to call [`Self::run`] although nothing happens.
+    pub fn next_event(&self) -> Option<Duration> {
+        let port = self.port.next_event(self.device.as_ref());
+        [port, self.data.next_event()].into_iter().flatten().min()
+    }
+
+    /// Moves what can be moved without waiting.
+    pub fn run(&mut self, now: Duration, modem: &mut Modem) {
+        self.port.run(now, self.device.as_mut());
+        let Some(device) = &mut self.device else { return };
+        for event in device.take() {
+            match event {
+                Event::Serial(port, bytes) => modem.write(now, port, &bytes),
+                Event::Line(port, dtr) => modem.line_state(now, port, dtr),
+                Event::Frame(frame) => self.data.from_host(now, &frame),
+            }
+        }
+        for packet in self.data.advance(now) {
+            if let Some(reply) = far::answer(&packet) {
+                self.data.from_far(now, reply);
+            }
+        }
+        // What is answered at once is through at once when nothing delays it.
+        self.data.advance(now);
+        while device.has_room() {
+            let Some(frame) = self.data.to_host() else { break };
+            device.send_frame(frame);
+        }
+        let (up, down) = self.data.carried();
+        if up + down > 0 {
+            modem.traffic(now, up, down);
+        }
+        // What came just now goes out at once.
+        self.port.run(now, self.device.as_mut());
+    }
+}
