@@ -4,7 +4,9 @@
 //! [`model`] has the words, [`plan`] decides (pure), [`netlink`] looks
 //! and acts, [`dhcp`] gets the address.
 
+pub mod clash;
 pub mod dhcp;
+pub mod dns;
 pub mod link_name;
 pub mod model;
 pub mod netlink;
