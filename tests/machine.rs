@@ -268,7 +268,7 @@ fn lost_coverage_denial_and_a_pulled_card_are_told_and_overcome() {
     assert!(pair.run_until(Duration::from_secs(60), Pair::online));
     for (bad, phase, good) in [
         (Effect::NoCoverage, Phase::Searching, Effect::Coverage),
-        (Effect::Denied, Phase::Denied, Effect::Coverage),
+        (Effect::Denied { cause: 11 }, Phase::Denied, Effect::Coverage),
         (Effect::SimRemoved, Phase::NoSim, Effect::SimInserted),
     ] {
         pair.modem.inflict(pair.now, bad.clone());
