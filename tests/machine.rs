@@ -1,6 +1,8 @@
 //! The modem's state machine against the emulated modem, both pure and on one
 //! virtual clock: coming up, each fault at each step, and what may never be.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

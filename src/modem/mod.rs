@@ -6,4 +6,5 @@ pub mod catalogue;
 pub mod facts;
 pub mod inventory;
 pub mod machine;
+pub mod transcript;
 pub mod usb_path;
