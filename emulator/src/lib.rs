@@ -12,6 +12,7 @@ pub mod fault;
 pub mod link;
 pub mod modem;
 pub mod profile;
+pub mod replay;
 pub mod serve;
 pub mod sms;
 pub mod transport;

@@ -9,6 +9,7 @@ use a7670e_emulator::data::DataPath;
 use a7670e_emulator::fault::FaultScript;
 use a7670e_emulator::modem::{Modem, Port};
 use a7670e_emulator::profile::Profile;
+use a7670e_emulator::replay::Transcript;
 use a7670e_emulator::serve::serve;
 use a7670e_emulator::transport::{AbstractSocket, Pty, Transport};
 use a7670e_emulator::usb::redir::port::RedirPort;
@@ -49,6 +50,8 @@ Options:
     --dwc2               with --usbredir: care for QEMU's dwc2 (raspi4b), which
                          ends QEMU when a guest cancels a transfer
     --fault FILE         a script of what goes wrong and when
+    --replay FILE        answers of a real modem from a recorded transcript; what
+                         was not recorded, the profile answers
     --control SOCKET     makes a Unix socket there; a line such as
                          {\"do\": \"inflict\", \"fault\": {\"effect\": \"denied\"}}
                          changes the modem, {\"do\": \"state\"} tells how it is
@@ -65,6 +68,7 @@ struct Options {
     seed: u64,
     faults: FaultScript,
     control: Option<Control>,
+    transcript: Transcript,
     transports: Vec<Box<dyn Transport>>,
     usbredir: Option<PathBuf>,
     care: Care,
@@ -88,6 +92,7 @@ fn main() -> Result<()> {
         Bus::new(profile.usb.clone(), port, DataPath::new(options.seed))
     });
     let mut modem = Modem::new(profile, options.faults, options.seed);
+    modem.replay(options.transcript);
     serve(&mut modem, &mut options.transports, bus.as_mut(), options.control.as_ref(), || false)
         .context("a port of the modem broke")
 }
@@ -99,6 +104,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options
         seed: 0,
         faults: FaultScript::default(),
         control: None,
+        transcript: Transcript::default(),
         transports: Vec::new(),
         usbredir: None,
         care: Care::None,
@@ -117,6 +123,14 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options
                     .map_err(anyhow::Error::from)
                     .and_then(|text| Ok(FaultScript::parse(&text)?));
                 options.faults = script.with_context(|| path.display().to_string())?;
+            }
+            Long("replay") => {
+                let path = PathBuf::from(parser.value()?);
+                let text = std::fs::read_to_string(&path);
+                let transcript = text
+                    .map_err(anyhow::Error::from)
+                    .and_then(|text| Ok(Transcript::parse(&text)?));
+                options.transcript = transcript.with_context(|| path.display().to_string())?;
             }
             Long("control") => {
                 let path = PathBuf::from(parser.value()?);

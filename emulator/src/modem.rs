@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::fault::{Effect, FaultScript, Trigger};
 use crate::link::{Framing, Lan, Link, LinkFaults};
 use crate::profile::Profile;
+use crate::replay::Transcript;
 use crate::sms::{Sent, Store};
 use serial::PortState;
 pub(crate) use serial::Prompt;
@@ -128,6 +129,12 @@ enum Event {
     Execute(Port),
     Fault(Effect),
     Submit(Port),
+    /// Of a recorded answer; whether it is the last one.
+    Piece {
+        port: Port,
+        text: String,
+        last: bool,
+    },
     /// A PDU comes from the service centre.
     Arrives(Vec<u8>),
 }
@@ -148,6 +155,7 @@ pub struct Modem {
     attached: bool,
     ready: bool,
     script: FaultScript,
+    transcript: Transcript,
     silent_until: Duration,
     air: Air,
     card_there: bool,
@@ -220,6 +228,7 @@ impl Modem {
             attached: false,
             ready: false,
             script: faults,
+            transcript: Transcript::default(),
             silent_until: Duration::ZERO,
             air: Air::Good,
             card_there: true,
@@ -264,6 +273,11 @@ impl Modem {
         }
         modem.power_up(Duration::ZERO);
         modem
+    }
+
+    /// Answers as a recorded modem did, where it was asked the same.
+    pub fn replay(&mut self, transcript: Transcript) {
+        self.transcript = transcript;
     }
 
     /// Lets time pass up to `now`.

@@ -86,6 +86,7 @@ impl Modem {
                 self.waiting.push_back(tpdu);
                 self.receive_waiting();
             }
+            Event::Piece { port, text, last } => self.play(port, text, last),
             Event::Fault(effect) => self.suffer(effect),
         }
     }

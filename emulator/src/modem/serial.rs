@@ -173,6 +173,17 @@ impl Modem {
             }
             return;
         }
+        let recorded = self.transcript.answer(port, &format!("AT{text}"));
+        if let Some(pieces) = recorded.filter(|_| struck.is_none()) {
+            // Its time counts from the command, which came a while ago.
+            let passed = Duration::from_millis(self.profile.timing.latency_ms);
+            let count = pieces.len();
+            for (index, (after, text)) in pieces.into_iter().enumerate() {
+                let last = index + 1 == count;
+                self.later(after.saturating_sub(passed), Event::Piece { port, text, last });
+            }
+            return;
+        }
         let mut failure = struck.flatten();
         let commands = if failure.is_none() { split(&text) } else { Vec::new() };
         for command in commands {
@@ -185,6 +196,15 @@ impl Modem {
             }
         }
         self.answer(port, &lines, failure);
+    }
+
+    /// A piece of a recorded answer; the port is free again after the last.
+    pub(super) fn play(&mut self, port: Port, text: String, last: bool) {
+        self.send(port, text.into_bytes());
+        if let Some(state) = self.ports.get_mut(&port).filter(|_| last) {
+            state.busy = false;
+            self.drain(port);
+        }
     }
 
     /// Takes what was typed at the prompt.

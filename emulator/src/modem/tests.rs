@@ -321,6 +321,21 @@ fn the_card_tells_its_tries_in_the_raw() {
     assert!(ask(&mut modem, "AT+CSIM=10,\"002c000100\"").contains("+CSIM: 4,\"63CA\""));
 }
 
+#[test]
+fn a_recorded_answer_goes_before_the_profile() {
+    let mut modem = booted("a7670e-ecm");
+    let text = r#"{"t_ms": 0, "dir": "tx", "port": "at", "text": "AT+CESQ\r"}
+{"t_ms": 500, "dir": "rx", "port": "at", "text": "\r\n+CESQ: 99\r\n\r\nOK\r\n"}"#;
+    modem.replay(Transcript::parse(text).unwrap());
+    let now = modem.now;
+    modem.write(now, Port::At, b"ATE0;+CESQ\rAT+CESQ\rAT\r");
+    modem.advance(now + at(400));
+    assert!(heard(&mut modem, Port::At).contains("ERROR"));
+    modem.advance(now + at(600));
+    let text = heard(&mut modem, Port::At);
+    assert_eq!(text, "\r\n+CESQ: 99\r\n\r\nOK\r\n\r\nOK\r\n");
+}
+
 /// Types at the prompt.
 fn type_in(modem: &mut Modem, text: &str) -> String {
     let now = modem.now;
