@@ -50,9 +50,11 @@ fn all(ctx: &Context) -> Result<Vec<(String, Vec<Request>)>> {
         }
         files.push((name, requests));
     }
-    let sets = [tools::Set::Build, tools::Set::Rig];
-    let requests = BUILDERS.iter().flat_map(|arch| sets.iter().flat_map(|s| s.requests(arch)));
-    files.push((tools::LOCK.to_owned(), requests.collect()));
+    let of = |sets: &[tools::Set]| {
+        BUILDERS.iter().flat_map(|arch| sets.iter().flat_map(|s| s.requests(arch))).collect()
+    };
+    files.push((tools::LOCK.to_owned(), of(&[tools::Set::Build, tools::Set::Rig])));
+    files.push((tools::RIVALS_LOCK.to_owned(), of(&[tools::Set::Rivals])));
     files.push((driver::LOCK.to_owned(), driver::requests(ctx)?));
     files.push((coverage::LOCK.to_owned(), vec![coverage::request()]));
     Ok(files)

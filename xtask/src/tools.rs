@@ -19,8 +19,11 @@ use crate::process;
 use crate::sandbox::Sandbox;
 use crate::stage::{self, Inputs, Stage};
 
-/// Lock file of all tools roots.
+/// Lock file of the tools that build and judge the image.
 pub const LOCK: &str = "tools";
+
+/// Lock file of the programs that the build is measured beside.
+pub const RIVALS_LOCK: &str = "rivals";
 
 /// Which set of tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub enum Set {
     Build,
     /// All that judges and emulates it.
     Rig,
+    /// Other makers of root file systems, to measure ours beside.
+    Rivals,
 }
 
 /// Everything a tools root needs to be entered at all.
@@ -98,6 +103,18 @@ const RIG: &[&str] = &[
     "udev",
 ];
 
+const RIVALS: &[&str] = &[
+    "mkosi",
+    "apt",
+    "reprepro",
+    "debian-archive-keyring",
+    "dpkg",
+    "cpio",
+    "mount",
+    "qemu-user",
+    "systemd",
+];
+
 /// Cross compilation needs arm64's C library beside the compiler.
 const CROSS: &[&str] = &["libc6-dev-arm64-cross"];
 
@@ -106,6 +123,15 @@ impl Set {
         match self {
             Self::Build => "build",
             Self::Rig => "rig",
+            Self::Rivals => "rivals",
+        }
+    }
+
+    /// The lock file that pins it.
+    pub fn lock(self) -> &'static str {
+        match self {
+            Self::Build | Self::Rig => LOCK,
+            Self::Rivals => RIVALS_LOCK,
         }
     }
 
@@ -115,6 +141,7 @@ impl Set {
         packages.extend(match self {
             Self::Build => BUILD,
             Self::Rig => RIG,
+            Self::Rivals => RIVALS,
         });
         if self == Self::Build && arch != "arm64" {
             packages.extend(CROSS);
@@ -145,7 +172,7 @@ impl Tools {
         let packages = set
             .requests(arch()?)
             .iter()
-            .map(|request| archive::packages(ctx, LOCK, request))
+            .map(|request| archive::packages(ctx, set.lock(), request))
             .collect::<Result<Vec<_>>>()?;
         let mut inputs = Inputs::new().value("layout", "3");
         for p in &packages {

@@ -1,6 +1,9 @@
 //! `cargo xtask bench`: what is fast, beside what else does the same.
 
 mod image;
+mod mkosi;
+mod rootfs;
+mod table;
 
 use std::path::Path;
 use std::process::Command;
@@ -9,19 +12,26 @@ use anyhow::{Context as _, Result};
 
 use crate::context::Context;
 use crate::process;
+use table::Table;
 
 /// What can be measured.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Subject {
-    /// The image's build, beside mmdebstrap.
+    /// The image's build and boot, and all that `rootfs` measures.
     Image,
+    /// The root file system, beside mkosi and mmdebstrap.
+    Rootfs,
 }
 
 /// Measures and prints a table.
 pub fn run(ctx: &Context, subject: Subject) -> Result<()> {
-    match subject {
-        Subject::Image => image::run(ctx),
+    let mut table = Table::default();
+    if subject == Subject::Image {
+        image::run(ctx, &mut table)?;
     }
+    rootfs::run(ctx, &mut table)?;
+    print!("{}", table.text());
+    Ok(())
 }
 
 /// Time that something took, in seconds.

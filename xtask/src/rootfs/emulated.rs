@@ -25,7 +25,7 @@ const HOST_BINFMT: &str = "/proc/sys/fs/binfmt_misc/qemu-aarch64";
 /// and mask pick 64-bit little-endian ELF programs and shared objects for
 /// machine 183 (QEMU, scripts/qemu-binfmt-conf.sh). F opens the emulator now,
 /// as the image has none.
-const REGISTER: &str = r#"
+pub const REGISTER: &str = r#"
 if mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 2>/tmp/why; then
     printf '%s' ':qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/qemu-aarch64:F' \
         >/proc/sys/fs/binfmt_misc/register

@@ -30,6 +30,7 @@ use crate::stage::{Inputs, Stage};
 use crate::tools::{Set, Tools};
 
 pub use configure::{ENTER, main as enter};
+pub use emulated::REGISTER;
 pub use packages::Chosen;
 
 /// Changes when the procedure's result may change for the same packages.
