@@ -33,6 +33,11 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// `MM_MODEM_STATE_REGISTERED`.
 const REGISTERED: i32 = 8;
 
+/// Two parts of UCS-2, with a character outside the basic plane where they join.
+fn long_text() -> String {
+    format!("{}😀{}", "ж".repeat(66), "end")
+}
+
 /// A program that ends with the test.
 struct Running(Child);
 
@@ -56,7 +61,13 @@ impl Emulator {
         let thread = std::thread::spawn(move || {
             let mut profile = Profile::load("a7670e-ecm").unwrap();
             profile.timing = profile.timing.scaled(200);
-            let mut modem = Modem::new(profile, FaultScript::default(), 0);
+            let script = format!(
+                "[[fault]]\non_state = \"registered\"\neffect = \"sms\"\n\
+                 from = \"+254700000001\"\ntext = \"{}\"\n",
+                long_text()
+            );
+            let script = FaultScript::parse(&script).unwrap();
+            let mut modem = Modem::new(profile, script, 0);
             let port = Box::new(AbstractSocket::new(Port::At, socket));
             serve(&mut modem, &mut [port], None, None, || seen.load(Ordering::Relaxed))
         });
@@ -222,6 +233,15 @@ fn modemmanager_registers() {
     until("ModemManager's modem does not register", &log, || {
         state().filter(|state| *state == REGISTERED)
     });
+
+    // The PDUs are judged too: ModemManager puts the parts together.
+    let text = until("ModemManager reads no message", &log, || {
+        let path = format!("{path}/SMS/0");
+        let interface = format!("{MANAGER}.Sms");
+        let proxy = Proxy::new(&here, MANAGER, path.as_str(), interface.as_str()).ok()?;
+        proxy.get_property::<String>("Text").ok().filter(|text| text.ends_with("end"))
+    });
+    assert_eq!(text, long_text());
 
     let shown = root
         .program("usr/bin/mmcli")
