@@ -11,3 +11,4 @@ pub mod modem;
 pub mod net;
 pub mod policy;
 pub mod protocol;
+pub mod state;

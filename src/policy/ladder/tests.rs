@@ -1,0 +1,154 @@
+//! The ladder in virtual time: a single outage, and months of them.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// With all rungs on.
+fn full() -> Vec<Limit> {
+    DEFAULT.into_iter().map(|limit| Limit { enabled: true, ..limit }).collect()
+}
+
+/// A minute in 2026.
+const START: u64 = 1_790_000_000;
+
+#[test]
+fn climbs_from_the_cheapest_to_the_dearest() {
+    let mut ladder = Ladder::new(full(), History::default());
+    let mut wall = START;
+    let mut climbed = Vec::new();
+    while climbed.last() != Some(&Rung::Reboot) {
+        let step = ladder.assess(wall, Verdict::NoInternet).unwrap();
+        wall = wall.max(step.at);
+        ladder.record(wall, step.rung);
+        climbed.push(step.rung);
+    }
+    assert!(climbed.is_sorted(), "{climbed:?}");
+    assert_eq!(climbed.len(), 12);
+    // A reboot is the end of a quarter of an hour's trying, not of a moment's.
+    assert!((800..3600).contains(&(wall - START)), "{}", wall - START);
+}
+
+#[test]
+fn what_a_restart_cannot_mend_is_left_alone() {
+    let mut ladder = Ladder::new(full(), History::default());
+    for verdict in [
+        Verdict::NoSim,
+        Verdict::PinNeeded,
+        Verdict::PukNeeded,
+        Verdict::Denied,
+        Verdict::NoApn,
+        Verdict::CapReached,
+        Verdict::ComingUp,
+        Verdict::Online,
+    ] {
+        for day in 0..30 {
+            assert_eq!(ladder.assess(START + day * DAY, verdict), None, "{verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn a_short_outage_costs_nothing_and_a_stable_line_starts_over() {
+    let mut ladder = Ladder::new(full(), History::default());
+    let step = ladder.assess(START, Verdict::Dns).unwrap();
+    assert_eq!((step.rung, step.at), (Rung::Reprobe, START + GRACE_S));
+    ladder.record(START + 20, Rung::Reprobe);
+    ladder.record(START + 30, Rung::Reprobe);
+    ladder.assess(START + 40, Verdict::Online);
+    assert_eq!(ladder.assess(START + 50, Verdict::Dns).unwrap().rung, Rung::Redial);
+    ladder.assess(START + 60, Verdict::Online);
+    ladder.assess(START + 60 + STABLE_S, Verdict::Online);
+    assert_eq!(ladder.assess(START + 900, Verdict::Dns).unwrap().rung, Rung::Reprobe);
+}
+
+#[test]
+fn disabled_rungs_are_never_used() {
+    let mut ladder = Ladder::new(DEFAULT.to_vec(), History::default());
+    assert_eq!(ladder.assess(START, Verdict::NoModem), None);
+    let mut wall = START;
+    for _ in 0..500 {
+        let step = ladder.assess(wall, Verdict::NoInternet).unwrap();
+        assert!(step.rung < Rung::PowerCycle);
+        wall = wall.max(step.at);
+        ladder.record(wall, step.rung);
+    }
+}
+
+/// No more than the limit in any window, over the whole log.
+fn within_limits(log: &[Tried]) {
+    for limit in full() {
+        let times: Vec<u64> =
+            log.iter().filter(|tried| tried.rung == limit.rung).map(|tried| tried.at).collect();
+        for (count, window) in [(limit.per_hour, HOUR), (limit.per_day, DAY)] {
+            for run in times.windows(count as usize + 1) {
+                let span = run[run.len() - 1] - run[0];
+                assert!(span >= window, "{:?}: {} in {span} s", limit.rung, run.len());
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// 30 days of a network that comes and goes, with reboots that forget all
+    /// but the history.
+    #[test]
+    fn thirty_days_of_a_flapping_network(
+        spans in prop::collection::vec((5_u64..20_000, any::<bool>()), 40..120),
+        verdicts in prop::collection::vec(prop::sample::select(vec![
+            Verdict::NoInternet, Verdict::Dns, Verdict::NoLease, Verdict::PortSilent,
+            Verdict::NoModem, Verdict::NoCoverage, Verdict::PinNeeded, Verdict::Route,
+        ]), 8),
+    ) {
+        let mut ladder = Ladder::new(full(), History::default());
+        let (mut wall, end) = (START, START + 30 * DAY);
+        let mut log: Vec<Tried> = Vec::new();
+        let mut spans = spans.into_iter().cycle().zip(verdicts.into_iter().cycle());
+        while wall < end {
+            let ((span, online), verdict) = spans.next().unwrap();
+            let until = wall + span;
+            while wall < until {
+                let verdict = if online { Verdict::Online } else { verdict };
+                let step = ladder.assess(wall, verdict);
+                prop_assert_eq!(step.filter(|_| online), None);
+                match step {
+                    Some(step) if step.at <= wall => {
+                        prop_assert!(helps(step.rung, verdict));
+                        ladder.record(wall, step.rung);
+                        log.push(Tried { rung: step.rung, at: wall });
+                        if step.rung == Rung::Reboot {
+                            let kept = serde_json::to_string(ladder.history()).unwrap();
+                            ladder = Ladder::new(full(), serde_json::from_str(&kept).unwrap());
+                            wall += 40;
+                        }
+                        wall += 1;
+                    }
+                    Some(step) => wall = step.at.min(until),
+                    None => wall = until,
+                }
+            }
+        }
+        within_limits(&log);
+        let reboots = log.iter().filter(|tried| tried.rung == Rung::Reboot).count();
+        prop_assert!(reboots <= 60, "{} reboots", reboots);
+        let kept = ladder.history();
+        prop_assert!(kept.tried.len() < 1000 && kept.outage.len() <= 64);
+    }
+
+    /// A clock that jumps (no battery: 1970 until the network tells) opens no
+    /// door to more than the limits, and stops nothing for ever.
+    #[test]
+    fn a_jumping_clock_does_no_harm(jumps in prop::collection::vec(0_u64..4_000_000_000, 1..40)) {
+        let mut ladder = Ladder::new(full(), History::default());
+        for wall in jumps {
+            if let Some(step) = ladder.assess(wall, Verdict::NoInternet) {
+                prop_assert!(step.at <= wall + DAY + HOUR, "{} {}", step.at, wall);
+                if step.at <= wall {
+                    ladder.record(wall, step.rung);
+                }
+            }
+        }
+    }
+}
