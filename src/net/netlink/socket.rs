@@ -93,10 +93,8 @@ impl Socket {
             if length < HEADER || length > rest.len() {
                 return Err(io::Error::other("the kernel's answer is cut off"));
             }
-            if field(8) == self.sequence
-                && let Some(message) = decoded(&rest[..length])
-            {
-                each(message);
+            if field(8) == self.sequence {
+                decoded(&rest[..length]).into_iter().for_each(&mut each);
             }
             rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
