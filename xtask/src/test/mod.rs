@@ -46,6 +46,11 @@ pub const PARTS: &[Part] = &[
         run: rust::udev,
     },
     Part {
+        name: "modemmanager",
+        about: "Debian's ModemManager takes the emulated modem for a real one",
+        run: rust::modemmanager,
+    },
+    Part {
         name: "boot",
         about: "the image boots on the emulated machines and all in it works",
         run: boot::run,

@@ -30,6 +30,24 @@ pub fn udev(ctx: &Context, checks: &mut Checks) -> Result<()> {
     count(tests, checks)
 }
 
+/// Runs the image's own version of ModemManager on the emulated modem.
+pub fn modemmanager(ctx: &Context, checks: &mut Checks) -> Result<()> {
+    let definition = Definition::load(ctx, "pi4b")?;
+    let mut tests = cargo(
+        ctx,
+        &[
+            "test",
+            "--package=a7670e-emulator",
+            "--locked",
+            "--test=modemmanager",
+            "--",
+            "--ignored",
+        ],
+    );
+    tests.env("A7670E_MODEMMANAGER_ROOT", rootfs::native_twin(ctx, &definition)?);
+    count(tests, checks)
+}
+
 /// Runs `cargo test` and counts what it prints.
 fn count(mut command: Command, checks: &mut Checks) -> Result<()> {
     let output = process::any_output(&mut command)?;
