@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use super::cmdline::{self, Shell};
 use super::console::{Console, Heard};
 use super::control::{Control, Output};
+use super::modem::{self, Modem};
 use super::qemu::{self, Setup};
 use super::rig::RigFailure;
 use super::room::Room;
@@ -36,6 +37,8 @@ pub struct Options {
     pub model: Model,
     /// Words to add to the kernel command line.
     pub extra: Vec<String>,
+    /// What is on the USB bus.
+    pub modem: Option<Modem>,
 }
 
 /// A running machine; dropped, it loses power.
@@ -43,6 +46,8 @@ pub struct Machine {
     child: Child,
     control: Option<Control>,
     console: Console,
+    /// Ends after QEMU, and before the folder goes.
+    _modem: Option<modem::Running>,
     room: Room,
     model: Model,
     /// QEMU was started.
@@ -59,6 +64,7 @@ impl Machine {
     pub fn boot(ctx: &Context, options: &Options) -> Result<Self> {
         let room = Room::new(ctx)?;
         let (mut command, _) = prepare(ctx, options, &room, Shell::Control)?;
+        let modem = plug(ctx, options, &room)?;
         let errors = fs::File::create(room.file("qemu.log"))?;
         let started = Instant::now();
         let mut child = command
@@ -73,6 +79,7 @@ impl Machine {
             child,
             control: None,
             console,
+            _modem: modem,
             room,
             model: options.model,
             started,
@@ -246,6 +253,7 @@ impl Drop for Machine {
 pub fn interactive(ctx: &Context, options: &Options) -> Result<()> {
     let room = Room::new(ctx)?;
     let (mut command, rig) = prepare(ctx, options, &room, Shell::Console)?;
+    let _modem = plug(ctx, options, &room)?;
     ctx.report.line("Root shell on the machine's console; Ctrl-A X leaves, Ctrl-A H helps.");
     let status =
         command.status().with_context(|| format!("cannot run {}", process::line(&command)))?;
@@ -255,6 +263,12 @@ pub fn interactive(ctx: &Context, options: &Options) -> Result<()> {
         Some(code) if code < 128 => bail!("QEMU ended with {status}"),
         _ => Err(RigFailure(format!("QEMU ended with {status}")).into()),
     }
+}
+
+/// Starts the emulated modem, when it is to be ours.
+fn plug(ctx: &Context, options: &Options, room: &Room) -> Result<Option<modem::Running>> {
+    let Some(Modem::Ours { profile, faults }) = &options.modem else { return Ok(None) };
+    modem::Running::start(ctx, room, options.model, profile, faults.as_deref()).map(Some)
 }
 
 /// Puts card, kernel and device tree in `room`; gives the command that starts
@@ -285,8 +299,14 @@ fn prepare(
         append: &plan.append,
         console: plan.console,
         interactive: shell == Shell::Console,
+        modem: options.modem.as_ref(),
     });
-    let command =
-        sandbox.bind_writable(room.path(), "machine").cwd(qemu::HOME).command(&arguments)?;
+    let mut sandbox = sandbox.bind_writable(room.path(), "machine");
+    if let Some(Modem::Socket(path)) = &options.modem {
+        let path = path.canonicalize().with_context(|| format!("--usbredir {}", path.display()))?;
+        let folder = path.parent().context("--usbredir: not the path of a socket")?;
+        sandbox = sandbox.bind_writable(folder, "usb");
+    }
+    let command = sandbox.cwd(qemu::HOME).command(&arguments)?;
     Ok((command, rig))
 }

@@ -14,6 +14,7 @@ mod console;
 mod control;
 mod devicetree;
 mod machine;
+mod modem;
 mod qemu;
 mod rig;
 mod room;
@@ -30,6 +31,7 @@ use clap::{Args, ValueEnum};
 use crate::context::Context;
 
 pub use machine::{Machine as Running, Options};
+pub use modem::Modem;
 pub use rig::retry;
 
 /// The emulated machines.
@@ -54,9 +56,19 @@ pub struct Arguments {
     /// Console and root shell on this terminal.
     #[arg(long)]
     console: bool,
-    /// Boot without a modem on the USB bus. There is no emulated modem yet, so
-    /// for now this is so with and without the option.
-    #[arg(long)]
+    /// The modem on the USB bus: a profile of `a7670e-emulator`
+    /// (`a7670e-ecm`, `a7670e-rndis`, `sim7600-ndis`, ...), or a TOML file.
+    #[arg(long, value_name = "PROFILE", default_value = "a7670e-ecm")]
+    modem: String,
+    /// What goes wrong with the modem and when: a TOML file.
+    #[arg(long, value_name = "FILE")]
+    fault: Option<PathBuf>,
+    /// Plug in the device of the program that listens here, by usbredir,
+    /// instead of our modem.
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["fault", "no_modem"])]
+    usbredir: Option<PathBuf>,
+    /// Boot without a modem on the USB bus.
+    #[arg(long, conflicts_with = "fault")]
     no_modem: bool,
     /// Run COMMAND as root once the system is up, give its output and exit
     /// status, and end.
@@ -80,7 +92,15 @@ pub fn default_image(ctx: &Context) -> PathBuf {
 /// Boots the image and does what the options say; the result is the exit
 /// status of `--run`'s command.
 pub fn run(ctx: &Context, arguments: &Arguments) -> Result<ExitCode> {
+    let modem = match &arguments.usbredir {
+        _ if arguments.no_modem => None,
+        Some(path) => Some(Modem::Socket(path.clone())),
+        None => {
+            Some(Modem::Ours { profile: arguments.modem.clone(), faults: arguments.fault.clone() })
+        }
+    };
     let options = Options {
+        modem,
         image: arguments.image.clone().unwrap_or_else(|| default_image(ctx)),
         model: arguments.machine,
         extra: arguments.append.iter().flat_map(|w| w.split_whitespace()).map(Into::into).collect(),

@@ -1,6 +1,7 @@
 //! QEMU's command line.
 
 use super::Machine;
+use super::modem::{self, Modem};
 
 /// Where the rig's files are inside the sandbox.
 pub const HOME: &str = "/work/machine";
@@ -18,6 +19,8 @@ pub struct Setup<'a> {
     pub console: usize,
     /// A person sits at the console: QEMU's escape keys (Ctrl-A) work.
     pub interactive: bool,
+    /// What is on the USB bus.
+    pub modem: Option<&'a Modem>,
 }
 
 /// The arguments, the program's name first.
@@ -56,6 +59,7 @@ pub fn arguments(setup: &Setup<'_>) -> Vec<String> {
         ports[setup.console] = "chardev:console";
         add(&["-serial", ports[0], "-serial", ports[1]]);
     }
+    args.extend(setup.modem.iter().flat_map(|modem| modem::arguments(setup.machine, modem)));
     args
 }
 
@@ -65,8 +69,13 @@ mod tests {
 
     #[test]
     fn serial_ports_are_where_the_kernel_command_line_says() {
-        let setup =
-            Setup { machine: Machine::Raspi4b, append: "x y", console: 1, interactive: false };
+        let setup = Setup {
+            machine: Machine::Raspi4b,
+            append: "x y",
+            console: 1,
+            interactive: false,
+            modem: None,
+        };
         let args = arguments(&setup);
         let serial: Vec<_> = args
             .iter()

@@ -56,7 +56,7 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     let before = digest::file(&image)?;
     let mut identities = Vec::new();
     for (model, name) in [(Machine::Raspi4b, "raspi4b"), (Machine::Virt, "virt")] {
-        let options = Options { image: image.clone(), model, extra: Vec::new() };
+        let options = Options { image: image.clone(), model, extra: Vec::new(), modem: None };
         let results = emulate::retry(ctx, || on_machine(ctx, &options))?;
         identities.push(results.identity);
         for (about, result) in results.checks {

@@ -1,0 +1,131 @@
+//! The emulated modem beside an emulated machine: the workspace's own
+//! `a7670e-emulator`, on QEMU's USB bus by a Unix socket.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::Machine;
+use super::room::Room;
+use crate::context::Context;
+use crate::process;
+
+/// QEMU's socket for the USB device, in the machine's folder.
+pub const SOCKET: &str = "usb";
+
+/// What is on the USB bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Modem {
+    /// Our emulator.
+    Ours {
+        /// A profile's name, or a file's.
+        profile: String,
+        /// A fault script.
+        faults: Option<PathBuf>,
+    },
+    /// Somebody else's device: its program listens on this socket, and QEMU
+    /// connects to it.
+    Socket(PathBuf),
+}
+
+/// The running emulator; dropped, it ends.
+pub struct Running(Child);
+
+impl Running {
+    /// Builds and starts the emulator for the machine in `room`. It connects
+    /// once QEMU listens.
+    pub fn start(
+        ctx: &Context,
+        room: &Room,
+        model: Machine,
+        profile: &str,
+        faults: Option<&Path>,
+    ) -> Result<Self> {
+        let mut command = Command::new(build(ctx)?);
+        command.args(["--profile", profile]);
+        command.arg("--usbredir").arg(room.file(SOCKET));
+        command.arg("--control").arg(room.file("modem"));
+        if let Some(faults) = faults {
+            command.arg("--fault").arg(faults);
+        }
+        if model == Machine::Raspi4b {
+            command.arg("--dwc2");
+        }
+        process::die_with_caller(&mut command);
+        let log = std::fs::File::create(room.file("modem.log"))?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot run {}", process::line(&command)))?;
+        // A wrong profile or script ends it at once; a right one makes its
+        // control socket.
+        while !room.file("modem").exists() {
+            if let Some(status) = child.try_wait()? {
+                let said = std::fs::read_to_string(room.file("modem.log")).unwrap_or_default();
+                bail!("the emulated modem ended with {status}: {}", said.trim());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to do.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The emulator's program, built as this program was.
+fn build(ctx: &Context) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot find this program's own file")?;
+    let folder = own.parent().context("this program has no folder")?;
+    let target = folder.parent().context("this program is in no target folder")?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--package", "a7670e-emulator", "--target-dir"]).arg(target);
+    if folder.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.current_dir(&ctx.repo).status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("the emulator could not be built: {}", process::line(&command));
+    }
+    Ok(folder.join("a7670e-emulator"))
+}
+
+/// QEMU's arguments for `modem` on the bus of `model`.
+pub fn arguments(model: Machine, modem: &Modem) -> Vec<String> {
+    let home = super::qemu::HOME;
+    let chardev = match modem {
+        Modem::Ours { .. } => format!("socket,id=modem,path={home}/{SOCKET},server=on,wait=off"),
+        // The socket's folder is bound into the sandbox.
+        Modem::Socket(path) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            format!("socket,id=modem,path=/work/usb/{name},reconnect=1")
+        }
+    };
+    // dwc2 has one port; without its number QEMU would put a hub on it.
+    let port = if model == Machine::Raspi4b { ",port=1" } else { "" };
+    let device = format!("usb-redir,chardev=modem{port}");
+    ["-chardev", &chardev, "-device", &device].map(str::to_owned).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn qemu_listens_for_our_modem_and_connects_to_anothers() {
+        let ours = Modem::Ours { profile: "a7670e-ecm".into(), faults: None };
+        let text = arguments(Machine::Raspi4b, &ours).join(" ");
+        assert!(text.contains("path=/work/machine/usb,server=on") && text.contains("port=1"));
+        let text = arguments(Machine::Virt, &Modem::Socket("/run/x/y.sock".into())).join(" ");
+        assert!(text.contains("path=/work/usb/y.sock,") && !text.contains("server"), "{text}");
+    }
+}
