@@ -11,3 +11,4 @@ pub mod link_name;
 pub mod model;
 pub mod netlink;
 pub mod plan;
+pub mod probe;
