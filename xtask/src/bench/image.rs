@@ -46,7 +46,7 @@ pub fn run(ctx: &Context, table: &mut Table) -> Result<()> {
 
 /// Seconds from power-on until systemd is done with its first transaction.
 fn boot(ctx: &Context, image: PathBuf, model: Machine) -> Result<f64> {
-    let options = Options { image, model, extra: Vec::new() };
+    let options = Options { image, model, extra: Vec::new(), modem: None };
     emulate::retry(ctx, || {
         let mut machine = Running::boot(ctx, &options)?;
         let state = machine.wait_running()?;

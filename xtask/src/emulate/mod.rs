@@ -58,17 +58,18 @@ pub struct Arguments {
     console: bool,
     /// The modem on the USB bus: a profile of `a7670e-emulator`
     /// (`a7670e-ecm`, `a7670e-rndis`, `sim7600-ndis`, ...), or a TOML file.
-    #[arg(long, value_name = "PROFILE", default_value = "a7670e-ecm")]
-    modem: String,
+    /// None is there when it is not given.
+    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["usbredir", "no_modem"])]
+    modem: Option<String>,
     /// What goes wrong with the modem and when: a TOML file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "modem")]
     fault: Option<PathBuf>,
     /// Plug in the device of the program that listens here, by usbredir,
     /// instead of our modem.
-    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["fault", "no_modem"])]
+    #[arg(long, value_name = "SOCKET", conflicts_with = "no_modem")]
     usbredir: Option<PathBuf>,
-    /// Boot without a modem on the USB bus.
-    #[arg(long, conflicts_with = "fault")]
+    /// Boot without a modem on the USB bus, as without --modem.
+    #[arg(long)]
     no_modem: bool,
     /// Run COMMAND as root once the system is up, give its output and exit
     /// status, and end.
@@ -92,12 +93,12 @@ pub fn default_image(ctx: &Context) -> PathBuf {
 /// Boots the image and does what the options say; the result is the exit
 /// status of `--run`'s command.
 pub fn run(ctx: &Context, arguments: &Arguments) -> Result<ExitCode> {
-    let modem = match &arguments.usbredir {
-        _ if arguments.no_modem => None,
-        Some(path) => Some(Modem::Socket(path.clone())),
-        None => {
-            Some(Modem::Ours { profile: arguments.modem.clone(), faults: arguments.fault.clone() })
+    let modem = match (&arguments.usbredir, &arguments.modem) {
+        (Some(path), _) => Some(Modem::Socket(path.clone())),
+        (None, Some(profile)) => {
+            Some(Modem::Ours { profile: profile.clone(), faults: arguments.fault.clone() })
         }
+        (None, None) => None,
     };
     let options = Options {
         modem,
