@@ -1,7 +1,8 @@
 //! What runs on the Pi: finds SIMCom's LTE modems and looks after them.
 //!
-//! Arrows point one way: [`at`] and [`modem`] are pure, [`daemon`] does the I/O and
-//! nothing uses it, [`cli`] is the outermost layer.
+//! Arrows point one way: [`at`], [`modem`], [`policy`] and [`session`], which joins
+//! them, are pure; [`daemon`] does the I/O and nothing uses it; [`cli`] is the
+//! outermost layer.
 
 pub mod at;
 pub mod cli;
@@ -11,4 +12,5 @@ pub mod modem;
 pub mod net;
 pub mod policy;
 pub mod protocol;
+pub mod session;
 pub mod state;

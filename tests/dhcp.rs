@@ -140,7 +140,7 @@ fn online(deaf: usize, arp: &str) -> Duration {
             }),
             metric: 700,
             default_route: Some(700),
-            dns: Vec::new(),
+            dns: None,
             ipv6: Ipv6::Leave,
         };
         let steps = plan(&desired, &observed).unwrap();

@@ -62,7 +62,7 @@ fn desired(observed: &Observed, host: u8, prefix: u8) -> Desired {
         }),
         metric: 700,
         default_route: Some(700),
-        dns: Vec::new(),
+        dns: None,
         ipv6: Ipv6::Leave,
     }
 }

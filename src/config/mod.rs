@@ -14,7 +14,7 @@ mod values;
 pub use load::{ConfigError, ProviderFile, check, load, parse};
 pub use schema::{Cellular, Config, Control, Data, Dns, Modem, Network, Policy, Probe, UsbMode};
 pub use secret::SecretValue;
-pub use values::{AuthChoice, Bands, ByteSize, Digits, Plain, Roaming};
+pub use values::{AuthChoice, Bands, ByteSize, Digits, Page, Plain, Roaming};
 
 /// Where the configuration is.
 pub const CONFIG: &str = "/etc/a7670e.toml";

@@ -34,7 +34,7 @@ pdp_type = "ipv4v6"
 metric = 50
 dns = "resolv.conf"
 ipv6 = false
-probe = { target = "192.0.2.1", interval = 60, budget = "50 kB" }
+probe = { target = "http://192.0.2.1:8080/alive", status = 200, interval = 60, budget = "50 kB" }
 [policy]
 reboots_per_day = 0
 [data]
@@ -50,6 +50,8 @@ reset_day = 15
     assert_eq!((settings.pdp_type.as_str(), settings.usb_mode), ("IPV4V6", Some(1)));
     assert_eq!(config.data.cap, Some(ByteSize(2_000_000_000)));
     assert_eq!(config.network.probe.budget, ByteSize(50_000));
+    let page = Page { host: "192.0.2.1".into(), port: 8080, path: "/alive".into() };
+    assert_eq!(config.network.probe.target, page);
     for shown in [format!("{config:?}"), format!("{settings:?}")] {
         assert!(!shown.contains("1234") && !shown.contains("\"data\""), "{shown}");
     }
@@ -65,6 +67,8 @@ fn errors_have_place_and_remedy() {
         ("[cellular]\nbands = [\"20\"]\n", "x.toml:2:9: ", "lte1 to lte64"),
         ("[data]\ncap = \"2 GBit\"\n", "x.toml:2:7: ", "2 GB"),
         ("[data]\nreset_day = 31\n", "x.toml:2:13: ", "1 to 28"),
+        ("[network.probe]\ntarget = \"https://x\"\n", "x.toml:2:10: ", "plain HTTP"),
+        ("[modem]\ncontrol = \"modemmanager\"\n", "x.toml:2:11: ", "`direct`"),
         ("[data\n", "x.toml:1:6: ", "]"),
     ] {
         let error = error(text);

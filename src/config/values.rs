@@ -1,5 +1,7 @@
 //! Values with rules of their own. Each says in its error what it takes.
 
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Deserializer, de};
 
 /// A text that can stand in quotes in an AT command: printable ASCII without
@@ -161,5 +163,44 @@ impl TryFrom<Vec<String>> for Bands {
             return Err("name at least one band, or leave `bands` out".into());
         }
         Ok(bands)
+    }
+}
+
+/// A page by plain HTTP: `http://HOST[:PORT][/PATH]`, the scheme optional.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Page {
+    /// Name or IPv4 address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Path, with its slash.
+    pub path: String,
+}
+
+impl TryFrom<String> for Page {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Page, &'static str> {
+        const WRONG: &str = "must be a page by plain HTTP: \"http://host/path\"";
+        let rest = text.strip_prefix("http://").unwrap_or(&text);
+        let (place, path) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, "/"),
+        };
+        let (host, port) = match place.split_once(':') {
+            Some((host, port)) => (host, port.parse().map_err(|_| WRONG)?),
+            None => (place, 80),
+        };
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        let named = host.len() <= 253 && host.split('.').all(label);
+        let plain = path.len() <= 200 && path.bytes().all(|byte| matches!(byte, b'!'..=b'~'));
+        if !(named || host.parse::<Ipv4Addr>().is_ok()) || !plain || port == 0 {
+            return Err(WRONG);
+        }
+        Ok(Page { host: host.to_owned(), port, path: path.to_owned() })
     }
 }

@@ -44,10 +44,20 @@ pub struct Desired {
     /// Metric of the default route for everybody. `None`: only what is bound to
     /// the link uses it (not proven yet, or the cap is reached).
     pub default_route: Option<u32>,
-    /// Name servers to use through this link.
-    pub dns: Vec<IpAddr>,
+    /// Name servers to use through this link; `None` for none of ours.
+    pub dns: Option<NameServers>,
     /// What to do about IPv6.
     pub ipv6: Ipv6,
+}
+
+/// Name servers of a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameServers {
+    /// Their addresses, the first to ask first.
+    pub servers: Vec<IpAddr>,
+    /// Whether they are for names of every domain: so for the uplink in use,
+    /// and for that one alone.
+    pub primary: bool,
 }
 
 /// An IPv4 configuration.
@@ -86,7 +96,7 @@ pub struct Observed {
     pub rules: Vec<Rule>,
     /// The name servers that we have set for the link in question; `None` when
     /// we have set nothing.
-    pub dns: Option<Vec<IpAddr>>,
+    pub dns: Option<NameServers>,
     /// `accept_ra` of the link in question: 0, 1 (unless forwarding) or 2;
     /// `None` without IPv6.
     pub accept_ra: Option<u8>,

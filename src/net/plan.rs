@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::model::{
-    Address, Desired, Ipv4, Ipv6, MAIN_TABLE, Observed, PROTOCOL, RULE_PRIORITY, Route, Rule, table,
+    Address, Desired, Ipv4, Ipv6, MAIN_TABLE, NameServers, Observed, PROTOCOL, RULE_PRIORITY,
+    Route, Rule, table,
 };
 
 /// One change. Making one that is made already is no error.
@@ -41,7 +42,7 @@ pub enum Step {
     /// Remove a policy rule.
     RemoveRule(Rule),
     /// Use these name servers for the link.
-    SetDns(Vec<IpAddr>),
+    SetDns(NameServers),
     /// Forget the name servers that we set.
     ClearDns,
 }
@@ -126,11 +127,11 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, PlanError> {
     let stale = our_rules(observed, index).filter(|rule| !rules.contains(rule));
     steps.extend(stale.map(|rule| Step::RemoveRule(rule.clone())));
 
-    match (&desired.dns[..], &observed.dns) {
-        ([], None) => {}
-        ([], Some(_)) => steps.push(Step::ClearDns),
-        (servers, Some(set)) if servers == set => {}
-        (servers, _) => steps.push(Step::SetDns(servers.to_vec())),
+    match (&desired.dns, &observed.dns) {
+        (None, None) => {}
+        (None, Some(_)) => steps.push(Step::ClearDns),
+        (Some(wanted), Some(set)) if wanted == set => {}
+        (Some(wanted), _) => steps.push(Step::SetDns(wanted.clone())),
     }
     Ok(Plan { link: desired.link.clone(), index, steps })
 }
@@ -268,9 +269,10 @@ impl fmt::Display for Step {
             Step::RemoveRoute(route) => write!(f, "remove route {route}"),
             Step::AddRule(rule) => write!(f, "add rule {rule}"),
             Step::RemoveRule(rule) => write!(f, "remove rule {rule}"),
-            Step::SetDns(servers) => {
+            Step::SetDns(dns) => {
                 f.write_str("use name servers")?;
-                servers.iter().try_for_each(|server| write!(f, " {server}"))
+                dns.servers.iter().try_for_each(|server| write!(f, " {server}"))?;
+                f.write_str(if dns.primary { "" } else { " (another uplink comes first)" })
             }
             Step::ClearDns => f.write_str("forget the name servers"),
         }

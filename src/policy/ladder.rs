@@ -6,6 +6,8 @@
 //! clock that jumps back makes entries from the future, which count as now: the
 //! ladder then waits longer, never shorter.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::verdict::Verdict;
@@ -28,6 +30,20 @@ pub enum Rung {
     PowerCycle,
     /// Restart the whole device.
     Reboot,
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Rung::Reprobe => "another look",
+            Rung::Redial => "dialling again",
+            Rung::CfunCycle => "the radio off and on",
+            Rung::Creset => "a restart of the modem",
+            Rung::UsbReauthorise => "taking the USB device anew",
+            Rung::PowerCycle => "the modem's power off and on",
+            Rung::Reboot => "a reboot",
+        })
+    }
 }
 
 /// How often a rung may be used, and how long its effect takes.
@@ -236,8 +252,9 @@ pub fn helps(rung: Rung, verdict: Verdict) -> bool {
         | Verdict::PinNeeded
         | Verdict::PukNeeded
         | Verdict::Denied
-        | Verdict::NoApn
         | Verdict::Clash => false,
+        // The network may have been out of sorts: ask again, no more.
+        Verdict::NoApn => matches!(rung, Rung::Redial | Rung::CfunCycle),
         // Nothing to talk to: only what works without the modem's help.
         Verdict::NoModem => matches!(rung, Rung::PowerCycle | Rung::Reboot),
         Verdict::PortSilent => rung >= Rung::UsbReauthorise,

@@ -84,6 +84,12 @@ impl Providers for () {
     }
 }
 
+impl<P: Providers + ?Sized> Providers for std::sync::Arc<P> {
+    fn lookup(&self, mcc: &str, mnc: &str) -> Vec<Access> {
+        (**self).lookup(mcc, mnc)
+    }
+}
+
 /// Which networks to use (`+CNMP`, manual V1.09).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -6,3 +6,5 @@
 pub mod client;
 pub mod message;
 pub mod socket;
+
+pub use client::{Action, Client, Lease, Phase};

@@ -4,11 +4,11 @@
 pub mod file;
 pub mod resolved;
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::model::NameServers;
 use file::{ResolvFile, Verdict};
 use resolved::Resolved;
 
@@ -57,16 +57,21 @@ impl Dns {
         }
     }
 
-    /// Uses `servers` for the link, also for names of any domain when it has a
-    /// default route.
+    /// Whether what is set counts for the whole machine, so that only the uplink
+    /// in use may set it.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Dns::File(_))
+    }
+
+    /// Uses these name servers for the link.
     ///
     /// # Errors
     /// It was refused, or the file is another's.
-    pub async fn set(&self, index: u32, servers: &[IpAddr], default: bool) -> Result<(), DnsError> {
+    pub async fn set(&self, index: u32, dns: &NameServers) -> Result<(), DnsError> {
         match self {
-            Dns::Resolved(resolved) => Ok(resolved.set(index, servers, default).await?),
-            // One file for the whole machine: only for the uplink in use.
-            Dns::File(file) if default => file.write(servers),
+            Dns::Resolved(resolved) => Ok(resolved.set(index, dns).await?),
+            Dns::File(file) if dns.primary => file.write(&dns.servers),
             Dns::File(file) => file.restore(),
         }
     }
@@ -90,10 +95,12 @@ impl Dns {
     ///
     /// # Errors
     /// It could not be asked. A link that is gone has none.
-    pub async fn current(&self, index: u32) -> Result<Option<Vec<IpAddr>>, DnsError> {
+    pub async fn current(&self, index: u32) -> Result<Option<NameServers>, DnsError> {
         match self {
             Dns::Resolved(resolved) => Ok(resolved.current(index).await?),
-            Dns::File(file) => Ok(file.current()),
+            Dns::File(file) => {
+                Ok(file.current().map(|servers| NameServers { servers, primary: true }))
+            }
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use zbus::zvariant::OwnedValue;
+use zbus::zvariant::{OwnedObjectPath, OwnedValue};
 use zbus::{Connection, Error, Result};
+
+use crate::net::model::NameServers;
 
 const NAME: &str = "org.freedesktop.resolve1";
 const PATH: &str = "/org/freedesktop/resolve1";
@@ -38,19 +40,18 @@ impl Resolved {
         Ok(Resolved { bus })
     }
 
-    /// Sets the link's servers; with `default`, for all names.
+    /// Sets the link's servers, and whether they are asked for names that no
+    /// link claims. Domains are left to others: a link with the domain `~.` would
+    /// be asked instead of all others, the owner's VPN included.
     ///
     /// # Errors
     /// Access denied (polkit's org.freedesktop.resolve1.set-dns-servers, unless
     /// root), or the link is gone.
-    pub async fn set(&self, index: u32, servers: &[IpAddr], default: bool) -> Result<()> {
+    pub async fn set(&self, index: u32, dns: &NameServers) -> Result<()> {
         let index = index as i32;
-        let addresses: Vec<(i32, Vec<u8>)> = servers.iter().map(encode).collect();
-        // `~.`: the servers of this link are for names of every domain.
-        let domains: &[(&str, bool)] = if default { &[(".", true)] } else { &[] };
+        let addresses: Vec<(i32, Vec<u8>)> = dns.servers.iter().map(encode).collect();
         self.call("SetLinkDNS", &(index, addresses)).await?;
-        self.call("SetLinkDomains", &(index, domains)).await?;
-        self.call("SetLinkDefaultRoute", &(index, default)).await
+        self.call("SetLinkDefaultRoute", &(index, dns.primary)).await
     }
 
     /// Forgets all that was set for the link.
@@ -68,7 +69,7 @@ impl Resolved {
     ///
     /// # Errors
     /// The bus broke, or resolved answers with something else than servers.
-    pub async fn current(&self, index: u32) -> Result<Option<Vec<IpAddr>>> {
+    pub async fn current(&self, index: u32) -> Result<Option<NameServers>> {
         let link = (index as i32,);
         let reply =
             match self.bus.call_method(Some(NAME), PATH, Some(MANAGER), "GetLink", &link).await {
@@ -77,15 +78,22 @@ impl Resolved {
                 }
                 other => other?,
             };
-        let path: zbus::zvariant::OwnedObjectPath = reply.body().deserialize()?;
-        let property = ("org.freedesktop.resolve1.Link", "DNS");
-        let reply =
-            self.bus.call_method(Some(NAME), path, Some(PROPERTIES), "Get", &property).await?;
-        let value: OwnedValue = reply.body().deserialize()?;
-        let addresses: Vec<(i32, Vec<u8>)> = value.try_into()?;
-        let addresses: Vec<IpAddr> =
+        let path: OwnedObjectPath = reply.body().deserialize()?;
+        let addresses: Vec<(i32, Vec<u8>)> = self.property(&path, "DNS").await?.try_into()?;
+        let servers: Vec<IpAddr> =
             addresses.iter().filter_map(|(_, bytes)| decode(bytes)).collect();
-        Ok((!addresses.is_empty()).then_some(addresses))
+        if servers.is_empty() {
+            return Ok(None);
+        }
+        let primary = self.property(&path, "DefaultRoute").await?.try_into()?;
+        Ok(Some(NameServers { servers, primary }))
+    }
+
+    async fn property(&self, link: &OwnedObjectPath, name: &str) -> Result<OwnedValue> {
+        let property = ("org.freedesktop.resolve1.Link", name);
+        let reply =
+            self.bus.call_method(Some(NAME), link, Some(PROPERTIES), "Get", &property).await?;
+        reply.body().deserialize()
     }
 
     async fn call<B>(&self, method: &str, body: &B) -> Result<()>

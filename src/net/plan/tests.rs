@@ -35,7 +35,10 @@ fn desired(host: u8) -> Desired {
         }),
         metric: 700,
         default_route: Some(700),
-        dns: vec![Ipv4Addr::new(192, 168, 0, 1).into()],
+        dns: Some(NameServers {
+            servers: vec![Ipv4Addr::new(192, 168, 0, 1).into()],
+            primary: true,
+        }),
         ipv6: Ipv6::Refuse,
     }
 }
@@ -105,7 +108,7 @@ fn step(kernel: &mut Observed, step: &Step) {
         Step::RemoveRoute(route) => kernel.routes.retain(|other| other != route),
         Step::AddRule(rule) => kernel.rules.push(rule.clone()),
         Step::RemoveRule(rule) => kernel.rules.retain(|other| other != rule),
-        Step::SetDns(servers) => kernel.dns = Some(servers.clone()),
+        Step::SetDns(dns) => kernel.dns = Some(dns.clone()),
         Step::ClearDns => kernel.dns = None,
     }
 }
@@ -219,7 +222,7 @@ fn a_plan_is_plain_json() {
 fn any_desired() -> impl Strategy<Value = Desired> {
     let ipv4 =
         prop::option::of((2_u8..6, prop::sample::select(vec![16_u8, 24, 32]), any::<bool>()));
-    let dns = prop::collection::vec(1_u8..3, 0..3);
+    let dns = prop::option::of((prop::collection::vec(1_u8..3, 0..3), any::<bool>()));
     let ipv6 = prop::sample::select(vec![Ipv6::Leave, Ipv6::Accept, Ipv6::Refuse]);
     (ipv4, 0_u32..3, prop::option::of(0_u32..3), dns, ipv6, prop::option::of(1400_u32..1402))
         .prop_map(|(ipv4, metric, default_route, dns, ipv6, mtu)| Desired {
@@ -230,7 +233,13 @@ fn any_desired() -> impl Strategy<Value = Desired> {
             }),
             metric,
             default_route,
-            dns: dns.into_iter().map(|host| Ipv4Addr::new(192, 168, 0, host).into()).collect(),
+            dns: dns.map(|(hosts, primary)| NameServers {
+                servers: hosts
+                    .iter()
+                    .map(|host| Ipv4Addr::new(192, 168, 0, *host).into())
+                    .collect(),
+                primary,
+            }),
             ipv6,
             mtu,
             ..desired(0)

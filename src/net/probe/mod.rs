@@ -35,14 +35,13 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Five minutes, as NetworkManager; one failure is a lost packet, three are
-    /// an outage; 200 kB a day is 6 MB a month.
+    /// Ten minutes; one failure is a lost packet, three are an outage.
     fn default() -> Settings {
         Settings {
-            interval: Duration::from_secs(300),
+            interval: Duration::from_secs(600),
             retry: Duration::from_secs(5),
             failures: 3,
-            bytes_per_day: 200_000,
+            bytes_per_day: 432_000,
         }
     }
 }
@@ -259,15 +258,15 @@ mod tests {
         let mut prover = Prover::new(Settings::default());
         assert!(prover.due(secs(0), 0));
         prover.record(secs(0), Outcome::Online);
-        assert_eq!((prover.proof(), prover.due(secs(299), 0)), (Proof::Passed, false));
-        let mut now = secs(300);
+        assert_eq!((prover.proof(), prover.due(secs(599), 0)), (Proof::Passed, false));
+        let mut now = secs(600);
         for expected in [Proof::Passed, Proof::Passed, Proof::NoDns] {
             assert!(prover.due(now, 10));
             prover.record(now, Outcome::NoDns);
             assert_eq!(prover.proof(), expected);
             now = prover.next_event();
         }
-        assert_eq!(now, secs(300 + 5 + 10 + 20));
+        assert_eq!(now, secs(600 + 5 + 10 + 20));
         prover.record(now, Outcome::Online);
         assert_eq!(prover.proof(), Proof::Passed);
     }
@@ -279,9 +278,9 @@ mod tests {
         assert!(prover.due(secs(1), 1_000_000), "nothing is proven yet");
         prover.record(secs(1), Outcome::Online);
         for round in 1..100 {
-            assert!(!prover.due(secs(1 + 300 * round), 1_000_000 + round * PASSIVE_BYTES));
+            assert!(!prover.due(secs(1 + 600 * round), 1_000_000 + round * PASSIVE_BYTES));
         }
-        assert!(prover.due(secs(1 + 300 * 100), 1_000_000 + 99 * PASSIVE_BYTES + 500));
+        assert!(prover.due(secs(1 + 600 * 100), 1_000_000 + 99 * PASSIVE_BYTES + 500));
     }
 
     #[test]

@@ -37,7 +37,6 @@ fn what_a_restart_cannot_mend_is_left_alone() {
         Verdict::PinNeeded,
         Verdict::PukNeeded,
         Verdict::Denied,
-        Verdict::NoApn,
         Verdict::CapReached,
         Verdict::ComingUp,
         Verdict::Online,

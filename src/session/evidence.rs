@@ -1,0 +1,133 @@
+//! The facts of the moment, for the verdict: what is not there yet counts as
+//! coming for as long as it usually takes, and as missing from then on.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::{Path, Port, Session};
+use crate::at::reply::Stat;
+use crate::modem::machine::Phase;
+use crate::net::plan::Step;
+use crate::policy::verdict::{Evidence, Proof, Registration, Sim};
+
+/// From plugging, or a restart, to an AT port that answers: A76XX are silent for
+/// 9 s, and the slowest seen needs 20 s.
+const BOOT: Duration = Duration::from_secs(30);
+
+/// From power to a SIM that is ready: a second or two, after the port answers.
+const SIM: Duration = Duration::from_secs(60);
+
+/// Search for a network: all bands take about a minute.
+const SEARCH: Duration = Duration::from_secs(90);
+
+/// From registration to an address of the data connection.
+const DATA: Duration = Duration::from_secs(30);
+
+/// From carrier to a lease: the server is the modem, a millisecond away.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// Since when things are as they are.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    /// The device was plugged in.
+    pub device: Duration,
+    /// The machine is in this phase.
+    phase: (Phase, Duration),
+    /// The AT port last answered.
+    answered: Duration,
+    /// A lease is asked for, or held.
+    pub lease: Duration,
+    /// The address that the proof is about.
+    pub proof_of: Option<Ipv4Addr>,
+}
+
+impl Timers {
+    pub(super) fn note(&mut self, now: Duration, phase: Phase) {
+        if self.phase.0 != phase {
+            self.phase = (phase, now);
+        }
+        if !matches!(phase, Phase::NoPort | Phase::Probing) {
+            self.answered = now;
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn evidence(&self, now: Duration) -> Evidence {
+        let state = self.machine.as_ref().map(|machine| machine.state());
+        let phase = self.phase();
+        let in_phase = now.saturating_sub(self.timers.phase.1);
+        // True once it is so, `None` while it may still come, then false.
+        let within = |limit: Duration, since: Duration| {
+            if now.saturating_sub(since) < limit { None } else { Some(false) }
+        };
+        let port = match phase {
+            Phase::NoPort | Phase::Probing => {
+                within(BOOT, self.timers.answered.max(self.timers.device))
+            }
+            Phase::Restarting => within(BOOT * 2, self.timers.phase.1),
+            _ => Some(true),
+        };
+        let sim = match phase {
+            Phase::NoSim => Sim::Absent,
+            Phase::PinNeeded => Sim::Pin,
+            Phase::PukNeeded => Sim::Puk,
+            // A card that never gets ready is as good as none.
+            Phase::SimWait if in_phase >= SIM => Sim::Absent,
+            Phase::NoPort
+            | Phase::Probing
+            | Phase::Preparing
+            | Phase::Restarting
+            | Phase::SimWait => Sim::Unknown,
+            _ => Sim::Ready,
+        };
+        let registration = match phase {
+            Phase::Denied | Phase::RoamingForbidden => Registration::Denied,
+            Phase::Connecting | Phase::Connected => Registration::Registered,
+            _ if state.and_then(|state| state.registration).is_some_and(Stat::is_registered) => {
+                Registration::Registered
+            }
+            _ if in_phase >= SEARCH => Registration::NotFound,
+            _ => Registration::Searching,
+        };
+        let data_path = match self.path {
+            Path::Up => Some(true),
+            _ => within(DATA, self.timers.phase.1),
+        };
+        let nameless = state.is_some_and(|state| state.apn.as_deref() == Some(""));
+        let usable = self.link.as_ref().is_some_and(|link| link.up && link.carrier);
+        let lease = match (self.lease(), usable) {
+            (Some(_), _) => Some(true),
+            (None, true) => within(LEASE, self.timers.lease),
+            (None, false) => within(LEASE, self.timers.lease.max(self.timers.phase.1)),
+        };
+        let proof = match self.prover.proof() {
+            // Names are found by us, but no other program can.
+            Proof::Passed if self.dns_refused() => Proof::NoDns,
+            other => other,
+        };
+        Evidence {
+            modem: self.device.is_some(),
+            port,
+            sim,
+            registration,
+            apn: Some(!(nameless && data_path == Some(false))),
+            data_path,
+            lease,
+            clash: self.clash.is_some(),
+            route: self.route(),
+            proof,
+            cap_reached: self.budget.reached(),
+        }
+    }
+
+    /// Whether the name servers could not be set, more than once.
+    fn dns_refused(&self) -> bool {
+        let refused = |step: &Step| matches!(step, Step::SetDns(_));
+        self.attempts > 1 && self.failures.iter().any(|failure| refused(&failure.step))
+    }
+
+    pub(super) fn port_is_open(&self) -> bool {
+        self.port == Port::Open
+    }
+}

@@ -1,0 +1,545 @@
+//! One modem from plug to proof, and back whenever something breaks: joins the
+//! modem's machine, the lease, the plan for the network, the proof, the data
+//! budget and the recovery ladder. Pure: events and a clock come in, actions go
+//! out.
+//!
+//! Three rules hold whatever happens:
+//! - Packets of others go through the modem only while its own word, or the
+//!   session that was found running, says that they may (roaming, PIN, cap).
+//! - A silent AT port is no reason to take a working connection down.
+//! - What was done is seen again: every plan is followed by a look.
+
+mod evidence;
+mod network;
+mod report;
+mod settings;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+pub use report::{CellularReport, NetworkReport, Next, Report, UsageReport};
+pub use settings::{DnsScope, Settings};
+
+use crate::at::{AtError, Command, Reply};
+use crate::modem::catalogue::NetKind;
+use crate::modem::machine::{self, Machine, Memory, ModelTraits, Order, Phase};
+use crate::net::clash::Clash;
+use crate::net::dhcp::{self, Lease};
+use crate::net::model::{Link, Observed};
+use crate::net::plan::{Plan, Step};
+use crate::net::probe::{Outcome, Prover, Target};
+use crate::policy::budget::{Budget, Usage};
+use crate::policy::ladder::{History, Ladder, Rung};
+use crate::policy::verdict::{Verdict, verdict};
+
+/// First wait before a port that could not be opened is tried again; it doubles
+/// up to [`REOPEN_MOST`]. ModemManager lets go of a port within a second.
+const REOPEN: Duration = Duration::from_millis(250);
+const REOPEN_MOST: Duration = Duration::from_secs(5);
+
+/// How often to look at the clock for what takes too long, while not online.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often the network is looked at although nothing was heard of it: for the
+/// counters, and for what others changed without a message.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Time and date. They may jump apart: the date is set when the network comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// Since some moment; never goes back.
+    pub now: Duration,
+    /// Seconds of the Unix epoch.
+    pub wall: u64,
+}
+
+/// A modem as the bus shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Model family, for example `A76XX`.
+    pub model: String,
+    /// What its network function speaks.
+    pub kind: NetKind,
+    /// Path of the AT port, when it is there.
+    pub port: Option<String>,
+    /// Name of the network device, when it is there.
+    pub link: Option<String>,
+}
+
+/// What the session is told.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// This is plugged in now; `None`: nothing is.
+    Device(Option<Device>),
+    /// The AT port is open.
+    PortOpened,
+    /// It could not be opened.
+    PortFailed(String),
+    /// It broke or went away.
+    PortClosed,
+    /// It said this.
+    Bytes(Vec<u8>),
+    /// A person's command; answered by [`Action::Answer`].
+    Request {
+        /// The caller's number.
+        id: u64,
+        /// What to send.
+        command: Command,
+    },
+    /// Something about the network may have changed.
+    Hint,
+    /// How a plan went; a look follows by itself.
+    Applied(Vec<Failure>),
+    /// The state of the network.
+    Observed(Observed),
+    /// A DHCP message came from the link.
+    Dhcp(Vec<u8>),
+    /// What a probe found.
+    Probed(Outcome),
+}
+
+/// A step that was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Which.
+    pub step: Step,
+    /// Why not.
+    pub reason: String,
+    /// What the step would change is another program's, to be left alone.
+    pub foreign: bool,
+}
+
+/// What the session wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Open the AT port; answered by an event.
+    OpenPort(String),
+    /// Close it; not answered.
+    ClosePort,
+    /// Write this to it.
+    Write(Vec<u8>),
+    /// Look at the network; answered by [`Event::Observed`].
+    Observe,
+    /// Carry this out, then tell, then look.
+    Apply(Plan),
+    /// Listen for DHCP on the link of this index.
+    Listen(u32),
+    /// Listen no more.
+    Deafen,
+    /// Send a DHCP message on that link.
+    Send {
+        /// Source address.
+        from: Ipv4Addr,
+        /// Destination.
+        to: Ipv4Addr,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// Make a probe; answered by [`Event::Probed`].
+    Probe {
+        /// Through this link.
+        link: String,
+        /// Asking these name servers.
+        servers: Vec<Ipv4Addr>,
+        /// For this.
+        target: Target,
+    },
+    /// Keep this before anything that follows is done.
+    Remember(Memory),
+    /// Keep what was tried, before anything that follows is done.
+    Keep(History),
+    /// Keep the count of data.
+    Count(Usage),
+    /// Do what the modem itself cannot do: USB, power, reboot.
+    Climb(Rung),
+    /// The end of a person's command.
+    Answer {
+        /// The caller's number.
+        id: u64,
+        /// What came of it.
+        result: Result<Reply, AtError>,
+    },
+    /// A line for the log: the verdict is another, or a rung is used.
+    Say(String),
+    /// [`Session::report`] has news.
+    Changed,
+}
+
+/// What earlier runs kept.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    /// Of the machine.
+    pub memory: Memory,
+    /// Of the ladder.
+    pub history: History,
+    /// Of the budget.
+    pub usage: Usage,
+    /// Identifies this boot; see [`crate::policy::budget::Reading::boot`].
+    pub boot: u64,
+}
+
+/// Whether packets may go through the modem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Path {
+    /// Not known: the service has just started, or the AT port is gone. What
+    /// runs goes on.
+    Unknown,
+    /// The modem says that a data connection is up.
+    Up,
+    /// It says that there is none.
+    Down,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Port {
+    Closed { next: Option<Duration> },
+    Opening,
+    Open,
+}
+
+/// The session of one modem.
+pub struct Session {
+    settings: Settings,
+    kept_memory: Memory,
+    boot: u64,
+    device: Option<Device>,
+    machine: Option<Machine>,
+    port: Port,
+    port_tries: u32,
+    port_error: Option<String>,
+    path: Path,
+    /// The address that was found on the link when it was first seen.
+    adopted: Option<Ipv4Addr>,
+    observed: Option<Observed>,
+    link: Option<Link>,
+    dhcp: Option<dhcp::Client>,
+    listening: bool,
+    clash: Option<Clash>,
+    /// How often the modem's network was moved.
+    moves: u32,
+    /// A look or a plan is on its way.
+    busy: bool,
+    look_again: bool,
+    next_look: Duration,
+    /// The last plan, and how often it was tried.
+    last_plan: Option<Plan>,
+    attempts: u32,
+    retry: Option<Duration>,
+    failures: Vec<Failure>,
+    /// Another program keeps the name servers.
+    foreign_dns: Option<String>,
+    prover: Prover,
+    probing: bool,
+    ladder: Ladder,
+    climb: Option<Duration>,
+    budget: Budget,
+    counted: (Duration, u64),
+    timers: evidence::Timers,
+    verdict: Verdict,
+    next_tick: Duration,
+    actions: Vec<Action>,
+}
+
+impl Session {
+    /// A session without a modem yet.
+    #[must_use]
+    pub fn new(settings: Settings, kept: Kept) -> Session {
+        Session {
+            prover: Prover::new(settings.probe.clone()),
+            ladder: Ladder::new(settings.limits.clone(), kept.history),
+            budget: Budget::new(settings.rules, kept.usage),
+            kept_memory: kept.memory,
+            boot: kept.boot,
+            settings,
+            device: None,
+            machine: None,
+            port: Port::Closed { next: None },
+            port_tries: 0,
+            port_error: None,
+            path: Path::Unknown,
+            adopted: None,
+            observed: None,
+            link: None,
+            dhcp: None,
+            listening: false,
+            clash: None,
+            moves: 0,
+            busy: false,
+            look_again: false,
+            next_look: Duration::ZERO,
+            last_plan: None,
+            attempts: 0,
+            retry: None,
+            failures: Vec::new(),
+            foreign_dns: None,
+            probing: false,
+            climb: None,
+            counted: (Duration::ZERO, 0),
+            timers: evidence::Timers::default(),
+            verdict: Verdict::ComingUp,
+            next_tick: Duration::ZERO,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Takes an event in.
+    pub fn event(&mut self, clock: Clock, event: Event) {
+        let now = clock.now;
+        match event {
+            Event::Device(device) => self.plugged(now, device),
+            Event::PortOpened => {
+                self.port = Port::Open;
+                self.port_error = None;
+                self.tell(now, machine::Event::PortOpened);
+            }
+            Event::PortFailed(reason) => {
+                let wait = REOPEN.saturating_mul(1 << self.port_tries.min(6)).min(REOPEN_MOST);
+                self.port_tries = self.port_tries.saturating_add(1);
+                self.port = Port::Closed { next: Some(now.saturating_add(wait)) };
+                self.port_error = Some(reason);
+            }
+            Event::PortClosed => {
+                self.port = Port::Closed { next: Some(now.saturating_add(REOPEN)) };
+                self.tell(now, machine::Event::PortClosed);
+            }
+            Event::Bytes(bytes) => {
+                self.port_tries = 0;
+                self.tell(now, machine::Event::Bytes(bytes));
+            }
+            Event::Request { id, command } if self.port == Port::Open => {
+                self.tell(now, machine::Event::Request { id, command });
+            }
+            Event::Request { id, .. } => {
+                self.actions.push(Action::Answer { id, result: Err(AtError::PortClosed) });
+            }
+            Event::Hint => self.look(),
+            Event::Applied(failures) => self.applied(now, failures),
+            Event::Observed(observed) => self.seen(clock, observed),
+            Event::Dhcp(bytes) => {
+                if let Some(dhcp) = &mut self.dhcp {
+                    dhcp.receive(now, &bytes);
+                }
+            }
+            Event::Probed(outcome) => {
+                self.probing = false;
+                self.prover.record(now, outcome);
+                self.tell(now, machine::Event::Proof(outcome == Outcome::Online));
+            }
+        }
+        self.settle(clock);
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, clock: Clock) {
+        let now = clock.now;
+        if let Some(machine) = &mut self.machine {
+            machine.advance(now);
+        }
+        if let Some(dhcp) = &mut self.dhcp {
+            dhcp.advance(now);
+        }
+        if now >= self.next_look {
+            self.look();
+        }
+        self.settle(clock);
+    }
+
+    /// When [`Session::advance`] is due.
+    #[must_use]
+    pub fn next_event(&self) -> Duration {
+        let machine = self.machine.as_ref().and_then(Machine::next_event);
+        let dhcp = self.dhcp.as_ref().and_then(dhcp::Client::next_event);
+        let port = match self.port {
+            Port::Closed { next } => next,
+            _ => None,
+        };
+        let look = (self.link_name().is_some() && !self.busy).then_some(self.next_look);
+        let probe = self.may_probe().then(|| self.prover.next_event());
+        let retry = self.retry.filter(|_| !self.busy);
+        let due = [machine, dhcp, port, look, probe, retry, self.climb];
+        due.into_iter().flatten().fold(self.next_tick, Duration::min)
+    }
+
+    /// What to do, in order.
+    pub fn take(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// The lease, to be asked for first after a restart.
+    #[must_use]
+    pub fn lease(&self) -> Option<&Lease> {
+        self.dhcp.as_ref().and_then(dhcp::Client::lease)
+    }
+
+    /// The steps that leave nothing of ours behind; for the end of the service.
+    #[must_use]
+    pub fn farewell(&self) -> Option<Plan> {
+        let (link, observed) = (self.link.as_ref()?, self.observed.as_ref()?);
+        Some(crate::net::plan::teardown(&link.name, link.index, observed))
+    }
+
+    /// The count of data, to keep at the end of the service.
+    #[must_use]
+    pub fn usage(&self) -> &Usage {
+        self.budget.usage()
+    }
+
+    fn tell(&mut self, now: Duration, event: machine::Event) {
+        if let Some(machine) = &mut self.machine {
+            machine.event(now, event);
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        self.machine.as_ref().map_or(Phase::NoPort, |machine| machine.state().phase)
+    }
+
+    fn plugged(&mut self, now: Duration, device: Option<Device>) {
+        if self.device == device {
+            return;
+        }
+        let same =
+            |one: &Device, other: &Device| (&one.model, one.kind) == (&other.model, other.kind);
+        let known = self.device.as_ref().zip(device.as_ref()).is_some_and(|(a, b)| same(a, b));
+        if !known {
+            self.timers.device = now;
+            self.machine = None;
+        }
+        let port = |device: &Option<Device>| device.as_ref().and_then(|device| device.port.clone());
+        if port(&self.device) != port(&device) || !known {
+            if self.port != (Port::Closed { next: None }) {
+                self.actions.push(Action::ClosePort);
+                self.tell(now, machine::Event::PortClosed);
+            }
+            self.port_tries = 0;
+            self.port = Port::Closed { next: port(&device).map(|_| now) };
+        }
+        if let (None, Some(device)) = (&self.machine, &device) {
+            let traits = ModelTraits::of(&device.model, device.kind);
+            let machine = Machine::new(
+                self.settings.cellular.clone(),
+                traits,
+                self.settings.providers.clone(),
+            );
+            self.machine = Some(machine.with_memory(self.kept_memory.clone()));
+            self.path = Path::Unknown;
+        }
+        self.device = device;
+        if self.link_name().is_none() {
+            self.unlinked();
+        }
+        self.look();
+    }
+
+    /// Hears the parts, and does what follows, until nothing does.
+    fn settle(&mut self, clock: Clock) {
+        let now = clock.now;
+        if self.port == (Port::Closed { next: Some(now) })
+            || matches!(self.port, Port::Closed { next: Some(next) } if next <= now)
+        {
+            let path = self.device.as_ref().and_then(|device| device.port.clone());
+            self.port = match path {
+                Some(path) => {
+                    self.actions.push(Action::OpenPort(path));
+                    Port::Opening
+                }
+                None => Port::Closed { next: None },
+            };
+        }
+        let mut changed = false;
+        for action in self.machine.as_mut().map(Machine::take).unwrap_or_default() {
+            match action {
+                machine::Action::Write(bytes) => self.actions.push(Action::Write(bytes)),
+                machine::Action::ReopenPort => {
+                    self.actions.push(Action::ClosePort);
+                    self.port = Port::Closed { next: Some(now.saturating_add(REOPEN)) };
+                }
+                machine::Action::DataPathReady { .. } => self.path = Path::Up,
+                machine::Action::DataPathLost { .. } => {
+                    // That the port is gone says nothing about the data.
+                    let unknown = self.phase() == Phase::NoPort;
+                    self.path = if unknown { Path::Unknown } else { Path::Down };
+                    self.adopted = self.lease().map(|lease| lease.address);
+                }
+                machine::Action::Answer { id, result } => {
+                    self.actions.push(Action::Answer { id, result });
+                }
+                machine::Action::Remember(memory) => {
+                    self.kept_memory = memory.clone();
+                    self.actions.push(Action::Remember(memory));
+                }
+                machine::Action::Changed => changed = true,
+            }
+        }
+        if matches!(
+            self.phase(),
+            Phase::NoSim
+                | Phase::PinNeeded
+                | Phase::PukNeeded
+                | Phase::Denied
+                | Phase::RoamingForbidden
+        ) {
+            self.path = Path::Down;
+        }
+        self.timers.note(now, self.phase());
+        self.ask_for_lease(now);
+        self.leases(now);
+        self.converge(now);
+        self.prove(now);
+        changed |= self.judge(clock);
+        if changed {
+            self.actions.push(Action::Changed);
+        }
+    }
+
+    /// Verdict, and what the ladder makes of it.
+    fn judge(&mut self, clock: Clock) -> bool {
+        let evidence = self.evidence(clock.now);
+        let verdict = verdict(&evidence);
+        let news = verdict != self.verdict;
+        if news {
+            self.verdict = verdict;
+            let reason = self.machine.as_ref().and_then(|machine| machine.state().reason.clone());
+            let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+            self.actions.push(Action::Say(format!("{verdict}{reason}")));
+        }
+        let pause = if verdict == Verdict::Online { LOOK } else { TICK };
+        self.next_tick = clock.now.saturating_add(pause);
+        self.climb = None;
+        let Some(step) = self.ladder.assess(clock.wall, verdict) else { return news };
+        if step.at > clock.wall {
+            let wait = Duration::from_secs(step.at - clock.wall);
+            self.climb = Some(clock.now.saturating_add(wait));
+            return news;
+        }
+        self.ladder.record(clock.wall, step.rung);
+        self.actions.push(Action::Keep(self.ladder.history().clone()));
+        self.actions.push(Action::Say(format!("{verdict}: trying {}", step.rung)));
+        self.climb_to(clock, step.rung);
+        true
+    }
+
+    fn climb_to(&mut self, clock: Clock, rung: Rung) {
+        let now = clock.now;
+        let order = match rung {
+            Rung::Reprobe => {
+                self.prover.hurry(now);
+                self.look();
+                Order::Reprobe
+            }
+            Rung::Redial => {
+                self.renew(now);
+                Order::Redial
+            }
+            Rung::CfunCycle => Order::CfunCycle,
+            Rung::Creset => Order::Creset,
+            Rung::UsbReauthorise | Rung::PowerCycle | Rung::Reboot => {
+                self.actions.push(Action::Climb(rung));
+                return;
+            }
+        };
+        self.tell(now, machine::Event::Order(order));
+        // What the machine wants is heard at the next turn.
+        self.next_tick = now;
+    }
+}

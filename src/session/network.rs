@@ -1,0 +1,337 @@
+//! The network's side of a session: lease, plan, verification, proof, budget.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{Action, Clock, DnsScope, Failure, LOOK, Path, Session};
+use crate::modem::machine;
+use crate::net::clash::clash;
+use crate::net::dhcp::{self, Lease};
+use crate::net::model::{Desired, Ipv4, Ipv6, MAIN_TABLE, NameServers, Observed, PROTOCOL};
+use crate::net::plan::{Plan, Step, plan};
+use crate::policy::budget::Reading;
+use crate::policy::verdict::Proof;
+
+/// What a default route that is proven not to work has on top of its metric, so
+/// that any other uplink is taken first. As NetworkManager has it
+/// (`NM_..._METRIC_PENALTY`, 20000).
+const PENALTY: u32 = 20_000;
+
+/// First wait before a plan that did not come true is tried again; it doubles up
+/// to [`RETRY_MOST`].
+const RETRY: Duration = Duration::from_millis(500);
+const RETRY_MOST: Duration = Duration::from_secs(60);
+
+/// How long after the start a session that was found running is left alone until
+/// its lease is confirmed.
+const ADOPTION: Duration = Duration::from_secs(15);
+
+/// The count is kept this often, or after so many bytes: a write wears the card,
+/// and what is lost with the power is no more than the reserve of the cap.
+const COUNT_EVERY: Duration = Duration::from_secs(300);
+const COUNT_BYTES: u64 = 1_000_000;
+
+/// The modem's network is moved at most so often while it is plugged in.
+const MOVES: u32 = 2;
+
+impl Session {
+    pub(super) fn link_name(&self) -> Option<&str> {
+        self.device.as_ref()?.link.as_deref()
+    }
+
+    /// Wants a look at the network, now or when the present one is over.
+    pub(super) fn look(&mut self) {
+        if self.link_name().is_none() {
+            return;
+        }
+        if self.busy {
+            self.look_again = true;
+        } else {
+            self.busy = true;
+            self.actions.push(Action::Observe);
+        }
+    }
+
+    /// The network device is gone, and with it all that was on it.
+    pub(super) fn unlinked(&mut self) {
+        if std::mem::take(&mut self.listening) {
+            self.actions.push(Action::Deafen);
+        }
+        self.dhcp = None;
+        self.link = None;
+        self.clash = None;
+        self.moves = 0;
+        self.adopted = None;
+        self.last_plan = None;
+        self.retry = None;
+        self.path = Path::Unknown;
+    }
+
+    pub(super) fn seen(&mut self, clock: Clock, observed: Observed) {
+        self.busy = false;
+        self.next_look = clock.now.saturating_add(LOOK);
+        let link = self.link_name().and_then(|name| observed.link_named(name)).cloned();
+        let index = link.as_ref().map(|link| link.index);
+        if index != self.link.as_ref().map(|link| link.index) {
+            self.unlinked();
+            self.adopted = index.and_then(|index| ours(&observed, index));
+        }
+        if let Some(link) = &link {
+            let (index, rx, tx) = (link.index, link.rx_bytes, link.tx_bytes);
+            let reading = Reading { index, boot: self.boot, rx, tx };
+            self.budget.read(clock.wall, reading);
+            self.count(clock.now);
+        }
+        self.link = link;
+        self.observed = Some(observed);
+        self.clash = self
+            .lease_ipv4()
+            .zip(self.link.as_ref())
+            .zip(self.observed.as_ref())
+            .and_then(|((ipv4, link), observed)| clash(&ipv4, link.index, observed));
+        if std::mem::take(&mut self.look_again) {
+            self.look();
+        }
+    }
+
+    fn count(&mut self, now: Duration) {
+        let used = self.budget.used();
+        let (at, kept) = self.counted;
+        let news = used != kept && now.saturating_sub(at) >= COUNT_EVERY;
+        if news || used.abs_diff(kept) >= COUNT_BYTES {
+            self.counted = (now, used);
+            self.actions.push(Action::Count(self.budget.usage().clone()));
+        }
+    }
+
+    /// Runs the DHCP client while there is somebody to answer it.
+    pub(super) fn ask_for_lease(&mut self, now: Duration) {
+        let usable = self.link.as_ref().filter(|link| link.up && link.carrier);
+        match (usable, &mut self.dhcp) {
+            (Some(link), None) => {
+                // The transaction number has to differ from other clients' on the
+                // same wire, of which there are none.
+                let seed = u64::try_from(now.as_nanos()).unwrap_or(0) ^ u64::from(link.index);
+                let mut client = dhcp::Client::new(link.mac.unwrap_or_default(), seed);
+                client.start(now, self.adopted);
+                self.dhcp = Some(client);
+                self.timers.lease = now;
+                if !std::mem::replace(&mut self.listening, true) {
+                    self.actions.push(Action::Listen(link.index));
+                }
+            }
+            (None, Some(client)) => {
+                self.adopted = client.lease().map(|lease| lease.address);
+                self.dhcp = None;
+                if std::mem::take(&mut self.listening) {
+                    self.actions.push(Action::Deafen);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks for the lease anew.
+    pub(super) fn renew(&mut self, now: Duration) {
+        if let Some(client) = &mut self.dhcp {
+            let address = client.lease().map(|lease| lease.address);
+            client.start(now, address);
+        }
+    }
+
+    pub(super) fn leases(&mut self, now: Duration) {
+        for action in self.dhcp.as_mut().map(dhcp::Client::take).unwrap_or_default() {
+            match action {
+                dhcp::Action::Broadcast { from, bytes } => {
+                    let to = std::net::Ipv4Addr::BROADCAST;
+                    self.actions.push(Action::Send { from, to, bytes });
+                }
+                dhcp::Action::Unicast { from, to, bytes } => {
+                    self.actions.push(Action::Send { from, to, bytes });
+                }
+                dhcp::Action::Bound(_) => {
+                    self.timers.lease = now;
+                    self.look();
+                }
+                dhcp::Action::Lost => {
+                    self.timers.lease = now;
+                    self.look();
+                }
+            }
+        }
+    }
+
+    fn lease_ipv4(&self) -> Option<Ipv4> {
+        self.lease().map(|Lease { address, prefix, gateway, .. }| Ipv4 {
+            address: *address,
+            prefix: *prefix,
+            gateway: *gateway,
+        })
+    }
+
+    /// Whether packets may go through the modem now.
+    fn open(&self) -> bool {
+        match self.path {
+            Path::Up => true,
+            Path::Down => false,
+            // The lease of a session that was found running holds.
+            Path::Unknown => {
+                self.adopted.is_some() && self.adopted == self.lease().map(|lease| lease.address)
+            }
+        }
+    }
+
+    /// What the link is to be like now; `None` while there is no link.
+    pub(super) fn desired(&self) -> Option<Desired> {
+        let (link, observed) = (self.link.as_ref()?, self.observed.as_ref()?);
+        let open = self.open();
+        let ipv4 = self.lease_ipv4().filter(|_| open && self.clash.is_none());
+        let lame = matches!(self.prover.proof(), Proof::NoDns | Proof::Nothing | Proof::Captive);
+        let metric = self.settings.metric.saturating_add(if lame { PENALTY } else { 0 });
+        let default_route = (!self.budget.reached()).then_some(metric);
+        let primary = !observed.routes.iter().any(|route| {
+            route.table == MAIN_TABLE
+                && route.destination.1 == 0
+                && route.destination.0.is_ipv4()
+                && route.index != link.index
+                && route.metric <= metric
+        });
+        let servers = self.lease().map(|lease| &lease.dns[..]).unwrap_or_default();
+        let servers: Vec<IpAddr> = servers.iter().copied().map(IpAddr::from).collect();
+        let told = match self.settings.dns {
+            DnsScope::None => false,
+            DnsScope::Link => true,
+            DnsScope::Machine => primary,
+        };
+        let told = told && ipv4.is_some() && default_route.is_some() && !servers.is_empty();
+        let told = told && self.foreign_dns.is_none();
+        Some(Desired {
+            link: link.name.clone(),
+            index: link.index,
+            mtu: self.lease().and_then(|lease| lease.mtu).map(u32::from),
+            ipv4,
+            metric: self.settings.metric,
+            default_route: default_route.filter(|_| ipv4.is_some()),
+            dns: told.then_some(NameServers { servers, primary }),
+            ipv6: match (self.settings.ipv6, open) {
+                (true, true) => Ipv6::Accept,
+                (false, _) => Ipv6::Refuse,
+                (true, false) => Ipv6::Leave,
+            },
+        })
+    }
+
+    /// What is still to be done; empty when all is as it should be.
+    pub(super) fn pending(&self) -> Option<Plan> {
+        plan(&self.desired()?, self.observed.as_ref()?).ok()
+    }
+
+    /// Plans, and has the plan carried out.
+    pub(super) fn converge(&mut self, now: Duration) {
+        if self.busy || self.adopting(now) {
+            return;
+        }
+        let Some(plan) = self.pending() else { return };
+        if plan.steps.is_empty() {
+            (self.last_plan, self.attempts, self.retry) = (None, 0, None);
+            self.failures.clear();
+            self.resolve_clash(now);
+            return;
+        }
+        let again = self.last_plan.as_ref() == Some(&plan);
+        if again && self.retry.is_some_and(|retry| now < retry) {
+            return;
+        }
+        self.attempts = if again { self.attempts.saturating_add(1) } else { 0 };
+        let wait = RETRY.saturating_mul(1 << self.attempts.min(10)).min(RETRY_MOST);
+        self.retry = Some(now.saturating_add(wait));
+        self.last_plan = Some(plan.clone());
+        self.busy = true;
+        self.actions.push(Action::Apply(plan));
+    }
+
+    /// A session that was found running is not touched before its lease is
+    /// confirmed or that takes too long.
+    fn adopting(&self, now: Duration) -> bool {
+        self.path == Path::Unknown
+            && self.adopted.is_some()
+            && self.lease().is_none()
+            && self.link.as_ref().is_some_and(|link| link.up)
+            && now.saturating_sub(self.timers.device) < ADOPTION
+    }
+
+    pub(super) fn applied(&mut self, now: Duration, failures: Vec<Failure>) {
+        if let Some(foreign) = failures.iter().find(|failure| failure.foreign) {
+            self.foreign_dns = Some(foreign.reason.clone());
+        }
+        for failure in &failures {
+            if !self.failures.contains(failure) {
+                self.actions.push(Action::Say(failure.reason.clone()));
+            }
+        }
+        self.failures = failures;
+        self.next_look = now;
+    }
+
+    /// Moves the modem's network out of the way of another interface's.
+    fn resolve_clash(&mut self, now: Duration) {
+        let movable = self.device.as_ref().is_some_and(|device| device.model == "A76XX");
+        let Some(clash) = self.clash.as_ref().filter(|_| movable && self.moves < MOVES) else {
+            return;
+        };
+        let Some(third) = clash.suggestion else { return };
+        self.moves += 1;
+        self.actions.push(Action::Say(format!(
+            "{} has {}/{}: moving the modem's network to 192.168.{third}.0/24",
+            clash.link, clash.network.0, clash.network.1
+        )));
+        self.tell(now, machine::Event::MoveNetwork { third });
+        self.next_tick = now;
+    }
+
+    /// Whether address, routes and rules are as they should be; `None` while
+    /// there is no lease to make them from, or before the first try.
+    pub(super) fn route(&self) -> Option<bool> {
+        self.desired()?.ipv4?;
+        let plan = self.pending()?;
+        let dns = |step: &Step| matches!(step, Step::SetDns(_) | Step::ClearDns);
+        if plan.steps.iter().all(dns) {
+            return Some(true);
+        }
+        (self.attempts > 0).then_some(false)
+    }
+
+    pub(super) fn may_probe(&self) -> bool {
+        !self.probing && self.route() == Some(true) && !self.budget.reached()
+    }
+
+    pub(super) fn prove(&mut self, now: Duration) {
+        let proven_for = self.timers.proof_of;
+        let address = self.lease().map(|lease| lease.address);
+        let current = (self.route() == Some(true)).then_some(address).flatten();
+        if current != proven_for {
+            self.timers.proof_of = current;
+            self.prover.restart(now);
+        }
+        if !self.may_probe() {
+            return;
+        }
+        let (Some(link), Some(lease)) = (self.link.as_ref(), self.lease()) else { return };
+        let (name, received) = (link.name.clone(), link.rx_bytes);
+        let servers = lease.dns.clone();
+        if self.prover.due(now, received) {
+            self.probing = true;
+            let target = self.settings.target.clone();
+            self.actions.push(Action::Probe { link: name, servers, target });
+        }
+    }
+}
+
+/// The address of ours on a link.
+fn ours(observed: &Observed, index: u32) -> Option<std::net::Ipv4Addr> {
+    let ours = |one: &&crate::net::model::Address| one.index == index && one.protocol == PROTOCOL;
+    observed.addresses.iter().filter(ours).find_map(|one| match one.address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    })
+}

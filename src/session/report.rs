@@ -1,0 +1,175 @@
+//! What a session shows of itself: for `status`, `why`, `plan`, `usage` and
+//! metrics. Numbers that tell who the owner is are shortened.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Clock, Path, Session};
+use crate::modem::machine::{Machine, State};
+use crate::net::clash::Clash;
+use crate::net::dhcp::Lease;
+use crate::net::model::NameServers;
+use crate::policy::ladder::{Rung, Tried};
+use crate::policy::verdict::{Evidence, Verdict, verdict};
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The first obstacle on the way to the internet, or that there is none.
+    pub verdict: Verdict,
+    /// The verdict in words.
+    pub summary: String,
+    /// What the owner can do; `null` where the service does it alone.
+    pub advice: Option<String>,
+    /// The facts behind the verdict.
+    pub evidence: Evidence,
+    /// What the recovery ladder does next; `null` for nothing.
+    pub next: Option<Next>,
+    /// What it tried in the last day, oldest first, at most ten.
+    pub tried: Vec<Tried>,
+    /// The cellular side.
+    pub cellular: CellularReport,
+    /// The Pi's side.
+    pub network: Option<NetworkReport>,
+    /// Data used.
+    pub usage: UsageReport,
+}
+
+/// A rung, and when it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    /// Which.
+    pub rung: Rung,
+    /// Seconds from now.
+    pub in_s: u64,
+}
+
+/// The modem's side.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CellularReport {
+    /// Whether the AT port is open.
+    pub port_open: bool,
+    /// Why it is not.
+    pub port_error: Option<String>,
+    /// What the modem says.
+    #[serde(flatten)]
+    pub state: State,
+}
+
+/// The network device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NetworkReport {
+    /// Name.
+    pub link: String,
+    /// Whether the modem's side is there.
+    pub carrier: bool,
+    /// Whether packets of others may go through it.
+    pub open: bool,
+    /// The lease.
+    pub lease: Option<Lease>,
+    /// Metric of the default route; `null` while there is none.
+    pub metric: Option<u32>,
+    /// Name servers that this machine is given.
+    pub dns: Option<NameServers>,
+    /// Who keeps the name servers instead.
+    pub dns_left_to: Option<String>,
+    /// Another interface's network in the way.
+    pub clash: Option<Clash>,
+    /// What is to be like, a line each.
+    pub wanted: Vec<String>,
+    /// What is still to be done, a line each; empty when all is as wanted.
+    pub plan: Vec<String>,
+    /// What went wrong at the last try.
+    pub problems: Vec<String>,
+}
+
+/// Data used in this period.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageReport {
+    /// Bytes received.
+    pub rx: u64,
+    /// Bytes sent.
+    pub tx: u64,
+    /// Bytes of the period before, both ways.
+    pub before: u64,
+    /// The cap; `null` without one.
+    pub cap: Option<u64>,
+    /// Bytes that may still flow; `null` without a cap.
+    pub left: Option<u64>,
+    /// Bytes by the end of the period at this rate; `null` while unknown.
+    pub forecast: Option<u64>,
+}
+
+impl Session {
+    /// The state of the moment.
+    #[must_use]
+    pub fn report(&self, clock: Clock) -> Report {
+        let evidence = self.evidence(clock.now);
+        let verdict = verdict(&evidence);
+        let next = self
+            .ladder
+            .next(clock.wall, verdict)
+            .map(|step| Next { rung: step.rung, in_s: step.at.saturating_sub(clock.wall) });
+        let tried = &self.ladder.history().tried;
+        let usage = self.budget.usage();
+        Report {
+            verdict,
+            summary: verdict.to_string(),
+            advice: verdict.advice().map(str::to_owned),
+            evidence,
+            next,
+            tried: tried[tried.len().saturating_sub(10)..].to_vec(),
+            cellular: CellularReport {
+                port_open: self.port_is_open(),
+                port_error: self.port_error.clone(),
+                state: self.machine.as_ref().map(redacted).unwrap_or_default(),
+            },
+            network: self.network_report(),
+            usage: UsageReport {
+                rx: usage.rx,
+                tx: usage.tx,
+                before: usage.before,
+                cap: self.settings.rules.cap,
+                left: self.budget.left(),
+                forecast: self.budget.forecast(clock.wall),
+            },
+        }
+    }
+
+    fn network_report(&self) -> Option<NetworkReport> {
+        let (link, desired) = (self.link.as_ref()?, self.desired()?);
+        let plan = self.pending().filter(|plan| !plan.steps.is_empty());
+        let mut wanted = Vec::new();
+        if let Some(ipv4) = desired.ipv4 {
+            wanted.push(format!("address {}/{}", ipv4.address, ipv4.prefix));
+            if let Some(metric) = desired.default_route {
+                let via = ipv4.gateway.map_or(String::new(), |gateway| format!(" via {gateway}"));
+                wanted.push(format!("default route{via} metric {metric}"));
+            }
+        } else {
+            wanted.push("no address".to_owned());
+        }
+        if let Some(dns) = &desired.dns {
+            let servers: Vec<String> = dns.servers.iter().map(ToString::to_string).collect();
+            wanted.push(format!("name servers {}", servers.join(" ")));
+        }
+        Some(NetworkReport {
+            link: link.name.clone(),
+            carrier: link.carrier,
+            open: self.path == Path::Up || desired.ipv4.is_some(),
+            lease: self.lease().cloned(),
+            metric: desired.default_route,
+            dns: desired.dns,
+            dns_left_to: self.foreign_dns.clone(),
+            clash: self.clash.clone(),
+            wanted,
+            plan: plan
+                .map_or_else(Vec::new, |plan| plan.steps.iter().map(ToString::to_string).collect()),
+            problems: self.failures.iter().map(|failure| failure.reason.clone()).collect(),
+        })
+    }
+}
+
+fn redacted(machine: &Machine) -> State {
+    let state = machine.state();
+    State { identity: state.identity.redacted(), ..state.clone() }
+}

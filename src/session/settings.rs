@@ -1,0 +1,121 @@
+//! What a session is told once, made from the configuration.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+
+use crate::config::{Config, ConfigError};
+use crate::modem::machine::{CellularSettings, Providers};
+use crate::net::probe;
+use crate::policy::budget::Rules;
+use crate::policy::ladder::{DEFAULT, Limit, Rung};
+
+/// Bytes below the cap at which to stop: what can flow between two looks at the
+/// counters (10 s at 1 Mbit/s), and what the provider counts but we do not see.
+const RESERVE: u64 = 1_500_000;
+
+/// Public resolvers by TCP: who reaches one of them without finding names has a
+/// dead name server, not a dead line. Cloudflare's and Quad9's.
+const FALLBACK: [SocketAddrV4; 2] = [
+    SocketAddrV4::new(Ipv4Addr::new(1, 1, 1, 1), 53),
+    SocketAddrV4::new(Ipv4Addr::new(9, 9, 9, 9), 53),
+];
+
+/// The wishes of the owner.
+#[derive(Clone)]
+pub struct Settings {
+    /// SIM, access point, networks.
+    pub cellular: CellularSettings,
+    /// Where access points are looked up.
+    pub providers: Arc<dyn Providers + Send + Sync>,
+    /// Metric of the default route.
+    pub metric: u32,
+    /// Who gets the name servers.
+    pub dns: DnsScope,
+    /// Whether IPv6 is taken where it is offered.
+    pub ipv6: bool,
+    /// How often to prove connectivity.
+    pub probe: probe::Settings,
+    /// By asking for what.
+    pub target: probe::Target,
+    /// The recovery ladder.
+    pub limits: Vec<Limit>,
+    /// The data budget.
+    pub rules: Rules,
+}
+
+/// Who gets the name servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DnsScope {
+    /// Nobody.
+    None,
+    /// Each link has its own (systemd-resolved).
+    Link,
+    /// The machine has one list: only the uplink in use sets it.
+    Machine,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("cellular", &self.cellular)
+            .field("metric", &self.metric)
+            .field("dns", &self.dns)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// What a valid configuration says; `dns` as was found on this system.
+    ///
+    /// # Errors
+    /// A secret cannot be read, or is none.
+    pub fn of(
+        config: &Config,
+        providers: Arc<dyn Providers + Send + Sync>,
+        dns: DnsScope,
+    ) -> Result<Settings, ConfigError> {
+        let policy = &config.policy;
+        let limits = DEFAULT.iter().map(|limit| match limit.rung {
+            Rung::Creset => Limit {
+                enabled: policy.modem_resets_per_hour > 0,
+                per_hour: policy.modem_resets_per_hour,
+                ..*limit
+            },
+            Rung::PowerCycle => Limit { per_day: policy.power_cycles_per_day, ..*limit },
+            Rung::Reboot => Limit {
+                enabled: policy.reboots_per_day > 0,
+                per_day: policy.reboots_per_day,
+                ..*limit
+            },
+            _ => *limit,
+        });
+        let probe = &config.network.probe;
+        Ok(Settings {
+            cellular: config.cellular_settings()?,
+            providers,
+            metric: config.network.metric,
+            dns,
+            ipv6: config.network.ipv6,
+            probe: probe::Settings {
+                interval: std::time::Duration::from_secs(u64::from(probe.interval)),
+                bytes_per_day: probe.budget.0,
+                ..probe::Settings::default()
+            },
+            target: probe::Target {
+                host: probe.target.host.clone(),
+                port: probe.target.port,
+                path: probe.target.path.clone(),
+                status: probe.status,
+                fallback: FALLBACK.to_vec(),
+            },
+            limits: limits.collect(),
+            rules: Rules {
+                cap: config.data.cap.map(|cap| cap.0),
+                first_day: config.data.reset_day,
+                reserve: RESERVE,
+            },
+        })
+    }
+}
