@@ -95,6 +95,10 @@ enum Command {
     Test {
         /// Parts; an unknown name lists them.
         parts: Vec<String>,
+        /// Judge the image in DIR (of `cargo xtask image --out DIR`) instead of
+        /// building one.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -170,8 +174,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
             host::prepare(&ctx, Purpose::Tests)?;
             bench::run(&ctx, subject)
         }
-        Command::Test { parts } => {
+        Command::Test { parts, out } => {
             host::prepare(&ctx, Purpose::Tests)?;
+            if let Some(out) = out {
+                ctx.adopt(ctx.cache.clone(), std::path::absolute(out)?);
+            }
             test::run(&ctx, &parts)
         }
     };

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use super::cmdline::{self, Shell};
 use super::console::{Console, Heard};
 use super::control::{Control, Output};
-use super::modem::{self, Modem};
+use super::modem::{self, Modem, Unit};
 use super::qemu::{self, Setup};
 use super::rig::RigFailure;
 use super::room::Room;
@@ -47,7 +47,7 @@ pub struct Machine {
     control: Option<Control>,
     console: Console,
     /// Ends after QEMU, and before the folder goes.
-    _modem: Option<modem::Running>,
+    modem: Option<modem::Running>,
     room: Room,
     model: Model,
     /// QEMU was started.
@@ -79,7 +79,7 @@ impl Machine {
             child,
             control: None,
             console,
-            _modem: modem,
+            modem,
             room,
             model: options.model,
             started,
@@ -235,6 +235,30 @@ impl Machine {
         Ok(())
     }
 
+    /// Plugs in a modem: under power from now on, on the bus when it has
+    /// booted. The machine must have been started with [`Modem::Later`].
+    pub fn plug(&mut self, ctx: &Context, unit: &Unit<'_>) -> Result<()> {
+        self.unplug()?;
+        self.modem = Some(modem::Running::start(ctx, &self.room, self.model, unit)?);
+        Ok(())
+    }
+
+    /// Pulls the modem out, if there is one.
+    pub fn unplug(&mut self) -> Result<()> {
+        self.modem.take().map_or(Ok(()), modem::Running::pull)
+    }
+
+    /// Sends the modem a control command (`a7670e-emulator --help`,
+    /// `--control`), one JSON object; gives what it tells.
+    pub fn modem(&self, line: &str) -> Result<serde_json::Value> {
+        self.modem.as_ref().context("no modem is plugged in")?.ask(line)
+    }
+
+    /// A file of the machine's own folder, which goes with the machine.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.room.file(name)
+    }
+
     /// The machine's card, to be looked at when the power is off.
     pub fn card(&self) -> PathBuf {
         self.room.file("card")
@@ -268,7 +292,8 @@ pub fn interactive(ctx: &Context, options: &Options) -> Result<()> {
 /// Starts the emulated modem, when it is to be ours.
 fn plug(ctx: &Context, options: &Options, room: &Room) -> Result<Option<modem::Running>> {
     let Some(Modem::Ours { profile, faults }) = &options.modem else { return Ok(None) };
-    modem::Running::start(ctx, room, options.model, profile, faults.as_deref()).map(Some)
+    let unit = Unit { profile, faults: faults.as_deref(), boot_ms: None };
+    modem::Running::start(ctx, room, options.model, &unit).map(Some)
 }
 
 /// Puts card, kernel and device tree in `room`; gives the command that starts

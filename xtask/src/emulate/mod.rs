@@ -31,8 +31,8 @@ use clap::{Args, ValueEnum};
 use crate::context::Context;
 
 pub use machine::{Machine as Running, Options};
-pub use modem::Modem;
-pub use rig::retry;
+pub use modem::{Modem, Unit};
+pub use rig::{RigFailure, retry};
 
 /// The emulated machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,10 +1,18 @@
 //! The emulated modem beside an emulated machine: the workspace's own
 //! `a7670e-emulator`, on QEMU's USB bus by a Unix socket.
+//!
+//! QEMU listens on that socket: a modem that connects is plugged in, one whose
+//! connection ends is pulled out, and the next one may come. So one boot can
+//! carry many modems, one after the other.
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 
 use super::Machine;
 use super::room::Room;
@@ -27,27 +35,47 @@ pub enum Modem {
     /// Somebody else's device: its program listens on this socket, and QEMU
     /// connects to it.
     Socket(PathBuf),
+    /// An empty socket of the bus, for modems that come later
+    /// ([`super::Running::plug`]).
+    Later,
 }
 
+/// A modem to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit<'a> {
+    /// A profile's name, or a file's.
+    pub profile: &'a str,
+    /// A fault script.
+    pub faults: Option<&'a Path>,
+    /// Milliseconds from power-on to `*ATREADY`, when not the profile's.
+    pub boot_ms: Option<u64>,
+}
+
+/// How long the modem may take to answer on its control socket.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// The running emulator; dropped, it ends.
-pub struct Running(Child);
+pub struct Running {
+    child: Child,
+    control: PathBuf,
+}
 
 impl Running {
     /// Builds and starts the emulator for the machine in `room`. It connects
     /// once QEMU listens.
-    pub fn start(
-        ctx: &Context,
-        room: &Room,
-        model: Machine,
-        profile: &str,
-        faults: Option<&Path>,
-    ) -> Result<Self> {
+    pub fn start(ctx: &Context, room: &Room, model: Machine, unit: &Unit<'_>) -> Result<Self> {
         let mut command = Command::new(build(ctx)?);
-        command.args(["--profile", profile]);
+        let control = room.file("modem");
+        // A modem before this one may have left it.
+        let _ = std::fs::remove_file(&control);
+        command.args(["--profile", unit.profile]);
         command.arg("--usbredir").arg(room.file(SOCKET));
-        command.arg("--control").arg(room.file("modem"));
-        if let Some(faults) = faults {
+        command.arg("--control").arg(&control);
+        if let Some(faults) = unit.faults {
             command.arg("--fault").arg(faults);
+        }
+        if let Some(boot_ms) = unit.boot_ms {
+            command.args(["--boot-ms", &boot_ms.to_string()]);
         }
         if model == Machine::Raspi4b {
             command.arg("--dwc2");
@@ -62,22 +90,52 @@ impl Running {
             .with_context(|| format!("cannot run {}", process::line(&command)))?;
         // A wrong profile or script ends it at once; a right one makes its
         // control socket.
-        while !room.file("modem").exists() {
+        while !control.exists() {
             if let Some(status) = child.try_wait()? {
                 let said = std::fs::read_to_string(room.file("modem.log")).unwrap_or_default();
                 bail!("the emulated modem ended with {status}: {}", said.trim());
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
-        Ok(Self(child))
+        Ok(Self { child, control })
+    }
+
+    /// Sends the control command `line`, one JSON object, and gives what it
+    /// tells.
+    pub fn ask(&self, line: &str) -> Result<Value> {
+        let what = || format!("asking the modem {line}");
+        let mut stream = UnixStream::connect(&self.control).with_context(what)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        writeln!(stream, "{line}").with_context(what)?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).with_context(what)?;
+        let mut answer: Value = serde_json::from_str(&answer).with_context(what)?;
+        match answer.get_mut("ok") {
+            Some(told) => Ok(told.take()),
+            None => bail!("{}: it answered {answer}", what()),
+        }
+    }
+
+    /// Pulls the modem out of the bus and ends it. The host's pending transfers
+    /// are cancelled first, without which some of QEMU's USB controllers stop
+    /// it at the next plug (hw/usb/hcd-dwc2.c).
+    pub fn pull(self) -> Result<()> {
+        const AWAY: u64 = 24 * 3600 * 1000;
+        self.ask(&format!(
+            r#"{{"do": "inflict", "fault": {{"effect": "usb_gone", "for_ms": {AWAY}}}}}"#
+        ))?;
+        // It carries out one question after the other: with this answer the
+        // first has reached the bus.
+        self.ask(r#"{"do": "state"}"#)?;
+        Ok(())
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         // It may have ended already; then there is nothing to do.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -103,7 +161,9 @@ fn build(ctx: &Context) -> Result<PathBuf> {
 pub fn arguments(model: Machine, modem: &Modem) -> Vec<String> {
     let home = super::qemu::HOME;
     let chardev = match modem {
-        Modem::Ours { .. } => format!("socket,id=modem,path={home}/{SOCKET},server=on,wait=off"),
+        Modem::Ours { .. } | Modem::Later => {
+            format!("socket,id=modem,path={home}/{SOCKET},server=on,wait=off")
+        }
         // The socket's folder is bound into the sandbox.
         Modem::Socket(path) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();

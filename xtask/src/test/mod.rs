@@ -4,6 +4,7 @@ mod artefacts;
 mod boot;
 mod disk;
 mod errors;
+mod pi;
 mod readme;
 mod reproducible;
 mod rootfs;
@@ -54,6 +55,11 @@ pub const PARTS: &[Part] = &[
         name: "boot",
         about: "the image boots on the emulated machines and all in it works",
         run: boot::run,
+    },
+    Part {
+        name: "pi",
+        about: "the emulated modem on the emulated machine's USB bus; pi/NAME is one scenario",
+        run: pi::run,
     },
     Part {
         name: "verify",
@@ -111,13 +117,20 @@ pub fn image(ctx: &Context) -> Result<PathBuf> {
 /// Collects what passed and what failed.
 pub struct Checks {
     part: &'static str,
+    /// The only checks of the part that are wanted; all when there is none.
+    only: Vec<String>,
     passed: usize,
     failed: Vec<String>,
 }
 
 impl Checks {
     fn new() -> Self {
-        Self { part: "", passed: 0, failed: Vec::new() }
+        Self { part: "", only: Vec::new(), passed: 0, failed: Vec::new() }
+    }
+
+    /// Whether `check` is to be done: PART was asked for, or PART/`check`.
+    fn wants(&self, check: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == check)
     }
 
     /// Records one result and prints it; gives whether it passed.
@@ -144,13 +157,23 @@ impl Checks {
 }
 
 /// Runs the named parts (all when none is named) and prints the summary.
+/// `pi/NAME` is one scenario of the part `pi`.
 pub fn run(ctx: &Context, names: &[String]) -> Result<()> {
-    if let Some(name) = names.iter().find(|name| PARTS.iter().all(|p| p.name != name.as_str())) {
+    let part_of = |name: &String| name.split_once('/').map_or(name.clone(), |it| it.0.to_owned());
+    let known = |name: &&String| {
+        let inner = name.contains('/');
+        PARTS.iter().any(|p| p.name == part_of(name) && (!inner || p.name == "pi"))
+    };
+    if let Some(name) = names.iter().find(|name| !known(name)) {
         let known: Vec<_> = PARTS.iter().map(|p| format!("  {:14} {}", p.name, p.about)).collect();
         bail!("no part {name:?}; the parts are:\n{}", known.join("\n"));
     }
     let mut checks = Checks::new();
-    for part in PARTS.iter().filter(|p| names.is_empty() || names.iter().any(|n| n == p.name)) {
+    for part in
+        PARTS.iter().filter(|p| names.is_empty() || names.iter().any(|n| part_of(n) == p.name))
+    {
+        let inner = names.iter().filter_map(|name| name.strip_prefix(part.name)?.strip_prefix('/'));
+        checks.only = inner.map(str::to_owned).collect();
         checks.part = part.name;
         let start = Instant::now();
         println!("== {}: {}", part.name, part.about);
