@@ -1,9 +1,14 @@
 //! The control protocol between `a7670e run` and whoever asks it: one JSON
 //! object a line, described for other programs in `docs/control-protocol.md`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::modem::inventory::Inventory;
+use crate::at::{self, AtError, Command};
+use crate::modem::inventory::{Modem, Unrecognised};
+use crate::modem::usb_path::UsbPath;
+use crate::session::Report;
 
 /// The version of the protocol that this program speaks.
 pub const VERSION: u32 = 1;
@@ -25,6 +30,51 @@ pub struct Request {
     pub id: u64,
     /// What to do.
     pub method: String,
+    /// With what.
+    #[serde(default, skip_serializing_if = "Params::is_empty")]
+    pub params: Params,
+}
+
+/// The parameters of all methods; each takes some.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Place of the modem on the bus; none for the only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modem: Option<UsbPath>,
+    /// An AT command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Seconds that the modem may take; none for what its manual says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<u16>,
+}
+
+impl Params {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Params::default()
+    }
+}
+
+/// A request that makes sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// Everything that is known.
+    Status,
+    /// Send a command to a modem.
+    At {
+        /// Which modem; none for the only one.
+        modem: Option<UsbPath>,
+        /// The command.
+        command: Command,
+    },
+    /// What was said on a modem's AT port since the last time.
+    Transcript {
+        /// Which modem; none for the only one.
+        modem: Option<UsbPath>,
+    },
 }
 
 /// A reply.
@@ -70,16 +120,52 @@ pub enum FailureCode {
     UnknownMethod,
     /// All of the daemon's connections are in use.
     Busy,
+    /// There is no such modem, or more than one and none was named.
+    NoModem,
+    /// The modem gave no answer.
+    NoAnswer,
 }
 
 /// Result of the method `status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// The daemon itself.
     pub daemon: DaemonStatus,
-    /// What it sees on the USB bus.
+    /// The modems on the USB bus, ordered by place.
+    pub modems: Vec<ModemStatus>,
+    /// Devices with a modem's ids whose interfaces match no composition we
+    /// know.
+    pub unrecognised: Vec<Unrecognised>,
+}
+
+/// A modem, in `status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModemStatus {
+    /// What the bus shows of it.
     #[serde(flatten)]
-    pub inventory: Inventory,
+    pub modem: Modem,
+    /// How it is; none in the first moments.
+    pub session: Option<Report>,
+}
+
+/// Result of the method `at`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtAnswer {
+    /// Whether the modem did it.
+    pub ok: bool,
+    /// The lines between command and result.
+    pub lines: Vec<String>,
+    /// The result: `OK`, `ERROR`, `+CME ERROR: 10 (SIM not inserted)`.
+    pub result: String,
+    /// Milliseconds from the command to its result; none for a refusal.
+    pub took_ms: Option<u64>,
+}
+
+/// Result of the method `transcript`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transcript {
+    /// Its lines, as `docs/transcript.md` has them.
+    pub text: String,
 }
 
 /// The daemon, in `status`.
@@ -93,13 +179,23 @@ pub struct DaemonStatus {
     pub uptime_s: u64,
 }
 
-/// Answers one request line. Pure: `status` is the state to report.
-pub fn answer(line: &[u8], status: impl FnOnce() -> Status) -> Reply<Status> {
-    let fail = |id, code, message: String| Reply {
-        v: VERSION,
-        id,
-        outcome: Outcome::Error(Failure { code, message }),
-    };
+/// A reply that the request failed.
+#[must_use]
+pub fn failed(id: u64, code: FailureCode, message: impl Into<String>) -> Reply<()> {
+    Reply { v: VERSION, id, outcome: Outcome::Error(Failure { code, message: message.into() }) }
+}
+
+/// A reply that it was done.
+#[must_use]
+pub fn done<T>(id: u64, result: T) -> Reply<T> {
+    Reply { v: VERSION, id, outcome: Outcome::Result(result) }
+}
+
+/// Reads one request line: its number and what it asks for. Pure.
+///
+/// # Errors
+/// The reply to a line that asks for nothing that there is.
+pub fn parse(line: &[u8]) -> Result<(u64, Call), Reply<()>> {
     // The version first: what the rest means depends on it.
     #[derive(Deserialize)]
     struct Envelope {
@@ -107,28 +203,63 @@ pub fn answer(line: &[u8], status: impl FnOnce() -> Status) -> Reply<Status> {
         #[serde(default)]
         id: u64,
     }
-    let envelope: Envelope = match serde_json::from_slice(line) {
-        Ok(envelope) => envelope,
-        Err(error) => {
-            return fail(0, FailureCode::BadRequest, format!("no request: {error}"));
-        }
-    };
+    let bad = |id, why: String| failed(id, FailureCode::BadRequest, format!("no request: {why}"));
+    let envelope: Envelope =
+        serde_json::from_slice(line).map_err(|error| bad(0, error.to_string()))?;
+    let id = envelope.id;
     if envelope.v != VERSION {
         let message = format!("version {} is not spoken here; use {VERSION}", envelope.v);
-        return fail(envelope.id, FailureCode::UnsupportedVersion, message);
+        return Err(failed(id, FailureCode::UnsupportedVersion, message));
     }
-    let request: Request = match serde_json::from_slice(line) {
-        Ok(request) => request,
-        Err(error) => {
-            return fail(envelope.id, FailureCode::BadRequest, format!("no request: {error}"));
+    let request: Request =
+        serde_json::from_slice(line).map_err(|error| bad(id, error.to_string()))?;
+    let Params { modem, command, timeout_s } = request.params;
+    let call = match (request.method.as_str(), modem, command, timeout_s) {
+        ("status", None, None, None) => Call::Status,
+        ("transcript", modem, None, None) => Call::Transcript { modem },
+        ("at", modem, Some(text), timeout_s) => {
+            let mut command = Command::typed(&text).map_err(|error| bad(id, error.to_string()))?;
+            if let Some(seconds) = timeout_s {
+                command = command.within(Duration::from_secs(u64::from(seconds.max(1))));
+            }
+            Call::At { modem, command }
+        }
+        ("at", _, None, _) => return Err(bad(id, "`at` needs `command`".into())),
+        (method @ ("status" | "transcript"), ..) => {
+            return Err(bad(id, format!("`{method}` takes no such parameter")));
+        }
+        (other, ..) => {
+            let message =
+                format!("there is no method `{other}`; there are `status`, `at`, `transcript`");
+            return Err(failed(id, FailureCode::UnknownMethod, message));
         }
     };
-    match request.method.as_str() {
-        "status" => Reply { v: VERSION, id: request.id, outcome: Outcome::Result(status()) },
-        other => {
-            let message = format!("there is no method `{other}`; there is `status`");
-            fail(request.id, FailureCode::UnknownMethod, message)
+    Ok((id, call))
+}
+
+/// What came of a command, as a reply.
+///
+/// # Errors
+/// The reply that there is no answer.
+pub fn at_answer(
+    id: u64,
+    result: Result<at::Reply, AtError>,
+) -> Result<Reply<AtAnswer>, Reply<()>> {
+    match result {
+        Ok(reply) => Ok(done(
+            id,
+            AtAnswer {
+                ok: true,
+                lines: reply.lines,
+                result: reply.result.to_string(),
+                took_ms: Some(u64::try_from(reply.took.as_millis()).unwrap_or(u64::MAX)),
+            },
+        )),
+        Err(AtError::Refused(result)) => {
+            let result = result.to_string();
+            Ok(done(id, AtAnswer { ok: false, lines: Vec::new(), result, took_ms: None }))
         }
+        Err(error) => Err(failed(id, FailureCode::NoAnswer, error.to_string())),
     }
 }
 
@@ -136,30 +267,41 @@ pub fn answer(line: &[u8], status: impl FnOnce() -> Status) -> Reply<Status> {
 mod tests {
     use super::*;
 
-    fn status() -> Status {
-        let daemon = DaemonStatus { version: "1.2.3".into(), pid: 42, uptime_s: 7 };
-        Status { daemon, inventory: Inventory::default() }
-    }
-
-    fn text(line: &str) -> String {
-        serde_json::to_string(&answer(line.as_bytes(), status)).unwrap()
+    fn answer(line: &str) -> Result<(u64, Call), String> {
+        parse(line.as_bytes()).map_err(|reply| serde_json::to_string(&reply).unwrap())
     }
 
     #[test]
-    fn answers_as_documented() {
-        assert_eq!(
-            text(r#"{"v":1,"id":9,"method":"status"}"#),
-            r#"{"v":1,"id":9,"result":{"daemon":{"version":"1.2.3","pid":42,"uptime_s":7},"modems":[],"unrecognised":[]}}"#
-        );
+    fn reads_what_is_documented() {
+        assert_eq!(answer(r#"{"v":1,"id":9,"method":"status"}"#), Ok((9, Call::Status)));
+        let line = r#"{"v":1,"id":8,"method":"at","params":{"modem":"1-1.2","command":"AT+CSQ","timeout_s":3}}"#;
+        let command = Command::typed("AT+CSQ").unwrap().within(Duration::from_secs(3));
+        let modem = Some("1-1.2".parse().unwrap());
+        assert_eq!(answer(line), Ok((8, Call::At { modem, command })));
+        // And what the client writes is what is read.
+        let params = Params { command: Some("ATI".into()), ..Params::default() };
+        let request = Request { v: VERSION, id: 1, method: "at".into(), params };
+        let line = serde_json::to_string(&request).unwrap();
+        let command = Command::typed("ATI").unwrap();
+        assert_eq!(answer(&line), Ok((1, Call::At { modem: None, command })));
     }
 
     #[test]
-    fn the_documented_answer_is_one_that_this_program_gives() {
+    fn the_documented_answers_are_those_that_this_program_gives() {
         let text = include_str!("../docs/control-protocol.md");
-        let start = text.find(r#"    {"v":1,"id":7,"result""#).unwrap();
-        let block = text[start..].lines().take_while(|line| line.starts_with("    "));
-        let line: String = block.map(str::trim).collect();
+        let block = |start: &str| -> String {
+            let start = text.find(start).unwrap();
+            text[start..]
+                .lines()
+                .take_while(|line| line.starts_with("    "))
+                .map(str::trim)
+                .collect()
+        };
+        let line = block(r#"    {"v":1,"id":7,"result""#);
         let reply: Reply<Status> = serde_json::from_str(&line).unwrap();
+        assert_eq!(serde_json::to_string(&reply).unwrap(), line);
+        let line = block(r#"    {"v":1,"id":8,"result""#);
+        let reply: Reply<AtAnswer> = serde_json::from_str(&line).unwrap();
         assert_eq!(serde_json::to_string(&reply).unwrap(), line);
     }
 
@@ -170,21 +312,27 @@ mod tests {
             ("status", 0, "bad-request"),
             (r#"{"v":1,"id":3}"#, 3, "bad-request"),
             (r#"{"v":1,"id":3,"method":"status","force":true}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"status","params":{"command":"AT"}}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"at"}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"at","params":{"command":"ATD*99#"}}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"at","params":{"command":"AT\rAT"}}"#, 3, "bad-request"),
             (r#"{"v":2,"id":4,"verb":"x"}"#, 4, "unsupported-version"),
             (r#"{"v":1,"id":5,"method":"reboot"}"#, 5, "unknown-method"),
         ] {
-            let reply = text(line);
+            let reply = answer(line).unwrap_err();
             let start = format!(r#"{{"v":1,"id":{id},"error":{{"code":"{code}","message":""#);
             assert!(reply.starts_with(&start), "{line}: {reply}");
         }
     }
 
     #[test]
-    fn a_reply_reads_back() {
-        for line in [r#"{"v":1,"id":9,"method":"status"}"#, "nonsense"] {
-            let reply = answer(line.as_bytes(), status);
-            let text = serde_json::to_vec(&reply).unwrap();
-            assert_eq!(serde_json::from_slice::<Reply<Status>>(&text).unwrap(), reply);
-        }
+    fn a_refusal_by_the_modem_is_an_answer_and_silence_is_none() {
+        let refused = at_answer(1, Err(AtError::Refused(at::Final::Error))).unwrap();
+        assert!(matches!(refused.outcome, Outcome::Result(AtAnswer { ok: false, .. })));
+        let silent = at_answer(1, Err(AtError::PortClosed)).unwrap_err();
+        assert!(matches!(
+            silent.outcome,
+            Outcome::Error(Failure { code: FailureCode::NoAnswer, .. })
+        ));
     }
 }

@@ -42,8 +42,18 @@ impl Place {
         command
             .args(["run", "--sysfs"])
             .arg(self.root.path())
+            .arg("--dev")
+            .arg(self.root.path().join("dev"))
+            .arg("--state")
+            .arg(self.root.path().join("state"))
+            .arg("--config")
+            .arg(self.root.path().join("a7670e.toml"))
+            .arg("--provisioning")
+            .arg(self.root.path().join("provisioning.toml"))
             .arg("--socket")
             .arg(self.socket())
+            // No bus: this machine's own services are not for tests.
+            .env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent")
             .env("NOTIFY_SOCKET", self.root.path().join("notify"))
             .env_remove("WATCHDOG_USEC")
             .env_remove("WATCHDOG_PID")

@@ -7,6 +7,7 @@ use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Error, Parser, ValueExt};
 
 use crate::daemon::Options;
+use crate::modem::usb_path::UsbPath;
 use crate::protocol;
 
 /// What `--help` prints.
@@ -16,22 +17,43 @@ a7670e - brings a SIMCom A7670E LTE USB modem online and keeps it there
 Usage: a7670e COMMAND [OPTION]...
 
 Commands:
-  run        The service: watches for modems until it is told to stop.
+  status     How the modems are: ports, network, signal, data, and the verdict.
+  why        Why it is not online, or that it is: the verdict, the facts behind
+             it, what the service does next and when.
+  plan       What the network is to be like, and what is still to be done.
+  signal     How well the modem hears; with --watch a line a second.
+  usage      Data used this month, what is left, and what it comes to.
+  at CMD     Sends an AT command through the service: a7670e at AT+CSQ
+  record FILE  Records what is said on the AT port to FILE, with all that tells
+             who you are replaced, for the emulator and for bug reports.
+  metrics    The same as status, as Prometheus text.
+  run        The service: finds the modem, brings it online, keeps it there.
              Normally started by systemd (systemctl start a7670e).
-  status     Shows the modems that the service sees: their serial ports,
-             their network device, and what is missing.
   net-name   Renames a modem's network device to the next free wwan0, wwan1...
              Called by udev: a7670e net-name usb0
 
-Options:
-  --json           status: one JSON object instead of text
-  --socket PATH    run, status: the control socket
-                   (default /run/a7670e/control.sock)
-  --sysfs DIR      run: look for devices in DIR instead of /sys
+Options of all but run and net-name:
+  --modem PLACE    the modem at this place on the USB bus, for example 1-1.2
+  --socket PATH    the control socket (default /run/a7670e/control.sock)
+  --json           status, why, plan, usage, at: JSON instead of text
+  --watch          status, why, signal: again every second, until Ctrl-C
+  --timeout S      at: seconds that the modem may take
+  --seconds S      record: how long (default 60)
+
+Options of run:
+  --socket PATH        the control socket
+  --config FILE        the configuration (default /etc/a7670e.toml)
+  --provisioning FILE  what the flashing desk left
+                       (default /boot/firmware/a7670e.toml)
+  --state DIR          what outlives the service (default /var/lib/a7670e)
+  --sysfs DIR          look for devices in DIR instead of /sys
+  --dev DIR            look for serial ports in DIR instead of /dev
+
   -h, --help       Show this help
   -V, --version    Show the version
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 the service is not running.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 the service is not running,
+4 the modem refused (at).
 ";
 
 /// A command, ready to run.
@@ -44,17 +66,56 @@ pub enum Command {
     /// The service.
     Run(Options),
     /// Ask the service.
-    Status {
-        /// Where it listens.
-        socket: PathBuf,
-        /// As JSON.
-        json: bool,
-    },
+    Ask(Question, Asked),
     /// Rename a network device.
     NetName {
         /// Its present name.
         device: String,
     },
+}
+
+/// What to ask the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// How everything is.
+    Status,
+    /// Why it is not online.
+    Why,
+    /// What is to be done to the network.
+    Plan,
+    /// How well the modem hears.
+    Signal,
+    /// How much data was used.
+    Usage,
+    /// All numbers, for Prometheus.
+    Metrics,
+    /// Send this AT command.
+    At {
+        /// The command line.
+        command: String,
+        /// Seconds that it may take.
+        timeout_s: Option<u16>,
+    },
+    /// Record the AT port.
+    Record {
+        /// To this file.
+        file: PathBuf,
+        /// For so long.
+        seconds: u32,
+    },
+}
+
+/// How to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Where the service listens.
+    pub socket: PathBuf,
+    /// About which modem; none for all, or the only one.
+    pub modem: Option<UsbPath>,
+    /// Whether the answer shall be JSON.
+    pub json: bool,
+    /// Whether to ask again and again.
+    pub watch: bool,
 }
 
 /// Reads the arguments after the program's name.
@@ -74,37 +135,63 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
     match command.as_str() {
         "help" => Ok(Command::Help),
         "run" => run(&mut parser),
-        "status" => status(&mut parser),
         "net-name" => net_name(&mut parser),
+        "status" | "why" | "plan" | "signal" | "usage" | "metrics" | "at" | "record" => {
+            ask(&command, &mut parser)
+        }
         other => Err(format!("there is no command `{other}`").into()),
     }
 }
 
 fn run(parser: &mut Parser) -> Result<Command, Error> {
-    let mut options = Options { sysfs: "/sys".into(), socket: protocol::SOCKET.into() };
+    let mut options = Options::default();
     while let Some(arg) = parser.next()? {
-        match arg {
-            Long("sysfs") => options.sysfs = parser.value()?.into(),
-            Long("socket") => options.socket = parser.value()?.into(),
+        let target = match arg {
+            Long("sysfs") => &mut options.sysfs,
+            Long("dev") => &mut options.dev,
+            Long("socket") => &mut options.socket,
+            Long("config") => &mut options.config,
+            Long("provisioning") => &mut options.provisioning,
+            Long("state") => &mut options.state,
             Short('h') | Long("help") => return Ok(Command::Help),
             other => return Err(other.unexpected()),
-        }
+        };
+        *target = parser.value()?.into();
     }
     Ok(Command::Run(options))
 }
 
-fn status(parser: &mut Parser) -> Result<Command, Error> {
-    let mut socket = PathBuf::from(protocol::SOCKET);
-    let mut json = false;
+fn ask(name: &str, parser: &mut Parser) -> Result<Command, Error> {
+    let socket = PathBuf::from(protocol::SOCKET);
+    let mut asked = Asked { socket, modem: None, json: false, watch: false };
+    let mut word: Option<OsString> = None;
+    let (mut timeout_s, mut seconds) = (None, 60);
     while let Some(arg) = parser.next()? {
-        match arg {
-            Long("json") => json = true,
-            Long("socket") => socket = parser.value()?.into(),
-            Short('h') | Long("help") => return Ok(Command::Help),
-            other => return Err(other.unexpected()),
+        match (arg, name) {
+            (Long("socket"), _) => asked.socket = parser.value()?.into(),
+            (Long("modem"), _) => asked.modem = Some(parser.value()?.parse()?),
+            (Long("json"), "status" | "why" | "plan" | "usage" | "at") => asked.json = true,
+            (Long("watch"), "status" | "why" | "signal") => asked.watch = true,
+            (Long("timeout"), "at") => timeout_s = Some(parser.value()?.parse()?),
+            (Long("seconds"), "record") => seconds = parser.value()?.parse()?,
+            (Value(value), "at" | "record") if word.is_none() => word = Some(value),
+            (Short('h') | Long("help"), _) => return Ok(Command::Help),
+            (other, _) => return Err(other.unexpected()),
         }
     }
-    Ok(Command::Status { socket, json })
+    let question = match (name, word) {
+        ("at", Some(word)) => Question::At { command: word.string()?, timeout_s },
+        ("at", None) => return Err("at needs a command, for example AT+CSQ".into()),
+        ("record", Some(word)) => Question::Record { file: word.into(), seconds },
+        ("record", None) => return Err("record needs the name of a file to make".into()),
+        ("why", _) => Question::Why,
+        ("plan", _) => Question::Plan,
+        ("signal", _) => Question::Signal,
+        ("usage", _) => Question::Usage,
+        ("metrics", _) => Question::Metrics,
+        _ => Question::Status,
+    };
+    Ok(Command::Ask(question, asked))
 }
 
 fn net_name(parser: &mut Parser) -> Result<Command, Error> {
@@ -123,9 +210,14 @@ fn net_name(parser: &mut Parser) -> Result<Command, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
     fn parsed(line: &str) -> Result<Command, String> {
         parse(line.split_whitespace().map(OsString::from)).map_err(|error| error.to_string())
+    }
+
+    fn asked() -> Asked {
+        Asked { socket: protocol::SOCKET.into(), modem: None, json: false, watch: false }
     }
 
     #[test]
@@ -133,12 +225,21 @@ mod tests {
         assert_eq!(parsed("--help"), Ok(Command::Help));
         assert_eq!(parsed("run --help"), Ok(Command::Help));
         assert_eq!(parsed("-V"), Ok(Command::Version));
-        let options = Options { sysfs: "/x".into(), socket: "/y".into() };
-        assert_eq!(parsed("run --sysfs=/x --socket /y"), Ok(Command::Run(options)));
-        assert_eq!(
-            parsed("status --json"),
-            Ok(Command::Status { socket: protocol::SOCKET.into(), json: true })
-        );
+        let options = Options {
+            sysfs: "/x".into(),
+            socket: "/y".into(),
+            dev: "/z".into(),
+            ..Options::default()
+        };
+        assert_eq!(parsed("run --sysfs=/x --socket /y --dev /z"), Ok(Command::Run(options)));
+        let json = Asked { json: true, ..asked() };
+        assert_eq!(parsed("status --json"), Ok(Command::Ask(Question::Status, json)));
+        let other = Asked { modem: Some("1-1.2".parse().unwrap()), watch: true, ..asked() };
+        assert_eq!(parsed("why --modem 1-1.2 --watch"), Ok(Command::Ask(Question::Why, other)));
+        let at = Question::At { command: "AT+CSQ".into(), timeout_s: Some(5) };
+        assert_eq!(parsed("at --timeout 5 AT+CSQ"), Ok(Command::Ask(at, asked())));
+        let record = Question::Record { file: "x.txt".into(), seconds: 9 };
+        assert_eq!(parsed("record x.txt --seconds 9"), Ok(Command::Ask(record, asked())));
         assert_eq!(parsed("net-name usb0"), Ok(Command::NetName { device: "usb0".into() }));
     }
 
@@ -151,6 +252,11 @@ mod tests {
             ("run --jsn", "--jsn"),
             ("run --sysfs", "--sysfs"),
             ("status now", "now"),
+            ("signal --json", "--json"),
+            ("why --modem 1_1", "1_1"),
+            ("at", "needs a command"),
+            ("at AT AT", "AT"),
+            ("record", "needs the name"),
             ("net-name", "needs the name"),
             ("net-name usb0 usb1", "usb1"),
         ] {
@@ -160,7 +266,11 @@ mod tests {
     }
 
     #[test]
-    fn the_help_names_the_real_default() {
-        assert!(HELP.contains(protocol::SOCKET));
+    fn the_help_names_the_real_defaults() {
+        let defaults =
+            [protocol::SOCKET, config::CONFIG, config::PROVISIONING, crate::state::FOLDER];
+        for default in defaults {
+            assert!(HELP.contains(default), "{default}");
+        }
     }
 }

@@ -1,22 +1,41 @@
 //! The command line. Every subcommand has a module; this one reads arguments.
 
 mod args;
+mod at;
+mod client;
+mod metrics;
+mod plan;
+mod record;
+mod signal;
 mod status;
+mod usage;
+mod why;
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde::Serialize;
 
 use crate::daemon;
 use crate::net::link_name;
-use args::{Command, HELP};
+use crate::protocol::Status;
+use args::{Asked, Command, HELP, Question};
+use client::{Client, write_out};
 
 /// Exit status for a wrong command line, as most programs have it.
 const USAGE: u8 = 2;
 
 /// Exit status of commands that ask the daemon when there is none.
 const NOT_RUNNING: u8 = 3;
+
+/// Exit status of `at` when the modem answers with an error.
+const REFUSED: u8 = 4;
+
+/// Between two looks with `--watch`.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the command that `args` (without the program's name) asks for.
 pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
@@ -28,22 +47,67 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         }
     };
     let done = match command {
-        Command::Help => print(HELP),
-        Command::Version => print(concat!("a7670e ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Help => write_out(HELP),
+        Command::Version => write_out(concat!("a7670e ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Run(options) => daemon::log::start().and_then(|()| daemon::run(&options)),
-        Command::Status { socket, json } => status::status(&socket, json),
+        Command::Ask(question, asked) => ask(&question, &asked),
         Command::NetName { device } => link_name::rename(Path::new("/sys"), &device),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.downcast_ref::<at::Refused>().is_some() => ExitCode::from(REFUSED),
         Err(error) => {
             eprintln!("a7670e: {error:#}");
-            let not_running = error.downcast_ref::<status::NotRunning>().is_some();
+            let not_running = error.downcast_ref::<client::NotRunning>().is_some();
             ExitCode::from(if not_running { NOT_RUNNING } else { 1 })
         }
     }
 }
 
-fn print(text: &str) -> Result<()> {
-    status::write_out(text)
+fn ask(question: &Question, asked: &Asked) -> Result<()> {
+    let mut client = Client::connect(&asked.socket)?;
+    let show = match question {
+        Question::At { command, timeout_s } => {
+            return at::at(&mut client, asked, command, *timeout_s);
+        }
+        Question::Record { file, seconds } => {
+            return record::record(&mut client, asked, file, *seconds);
+        }
+        Question::Status => status::render,
+        Question::Why => why::render,
+        Question::Plan => plan::render,
+        Question::Signal => signal::render,
+        Question::Usage => usage::render,
+        Question::Metrics => metrics::render,
+    };
+    loop {
+        let status = client.status(asked)?;
+        let text = if asked.json { json(question, &status)? } else { show(&status) };
+        // `signal` is a graph that grows downwards; the others are a page.
+        let page = asked.watch && !asked.json && *question != Question::Signal;
+        if page && std::io::stdout().is_terminal() {
+            // Home, and clear to the end (ECMA-48 CUP and ED).
+            write_out("\x1b[H\x1b[J")?;
+        }
+        write_out(&text)?;
+        if !asked.watch {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// One line of JSON.
+fn json(question: &Question, status: &Status) -> Result<String> {
+    let line = match question {
+        Question::Why => line(&why::answers(status)),
+        Question::Plan => line(&plan::answers(status)),
+        Question::Usage => line(&usage::answers(status)),
+        _ => line(status),
+    };
+    line.context("cannot write the answer as JSON")
+}
+
+fn line(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(serde_json::to_string(value)? + "\n")
 }

@@ -1,84 +1,14 @@
-//! `a7670e status`: asks the daemon and shows its answer.
+//! `a7670e status`: everything on a page.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use crate::cli::signal;
+use crate::cli::usage::bytes;
+use crate::protocol::{ModemStatus, Status};
+use crate::session::Report;
 
-use crate::protocol::{MAX_LINE, Outcome, Reply, Request, Status, VERSION};
-
-/// How long the daemon may take to answer. It answers from memory, in
-/// milliseconds; one that does not in this time hangs.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Nobody listens on the control socket.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the service is not running (nobody answers on {0}); start it with `systemctl start a7670e`"
-)]
-pub struct NotRunning(PathBuf);
-
-/// Shows the daemon's status, as text or as JSON.
-///
-/// # Errors
-/// [`NotRunning`]; the socket may not be used by this user; the daemon does
-/// not answer, or not in this protocol.
-pub fn status(socket: &Path, json: bool) -> Result<()> {
-    let status = ask(socket)?;
-    if json {
-        let text = serde_json::to_string(&status).context("cannot write the status as JSON")?;
-        write_out(&format!("{text}\n"))
-    } else {
-        write_out(&render(&status))
-    }
-}
-
-/// Writes to standard output. A reader that has seen enough (`| head`) is no
-/// error.
-///
-/// # Errors
-/// Standard output cannot be written to.
-pub fn write_out(text: &str) -> Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("cannot write to standard output"),
-    }
-}
-
-fn ask(socket: &Path) -> Result<Status> {
-    let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-            anyhow!(NotRunning(socket.to_owned()))
-        }
-        ErrorKind::PermissionDenied => anyhow!(
-            "you may not use {}; it is for root and the members of its group",
-            socket.display()
-        ),
-        _ => anyhow!("cannot connect to {}: {error}", socket.display()),
-    })?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let request = Request { v: VERSION, id: 1, method: "status".to_owned() };
-    let mut line = serde_json::to_vec(&request)?;
-    line.push(b'\n');
-    stream.write_all(&line).context("cannot ask the service")?;
-    line.clear();
-    BufReader::new(stream)
-        .take(MAX_LINE as u64 + 1)
-        .read_until(b'\n', &mut line)
-        .with_context(|| format!("the service gave no answer within {} s", PATIENCE.as_secs()))?;
-    let reply: Reply<Status> = serde_json::from_slice(&line)
-        .context("the service answers in another way than this program asks; same version?")?;
-    match reply.outcome {
-        Outcome::Result(status) => Ok(status),
-        Outcome::Error(failure) => bail!("the service refused: {}", failure.message),
-    }
-}
-
-fn render(status: &Status) -> String {
+/// The page.
+pub fn render(status: &Status) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let mut line = |text: String| _ = writeln!(out, "{text}");
@@ -87,32 +17,64 @@ fn render(status: &Status) -> String {
         "service  a7670e {}, process {}, up {} s",
         daemon.version, daemon.pid, daemon.uptime_s
     ));
-    for modem in &status.inventory.modems {
+    for modem in &status.modems {
         line(String::new());
-        line(format!("modem {}  {} ({})", modem.usb_path, modem.model, modem.usb_id));
-        for port in &modem.ports {
-            line(format!("  {:<8} {}  ({})", port.role.name(), port.device, port.link));
+        ports(modem, &mut line);
+        if let Some(report) = &modem.session {
+            session(report, &mut line);
         }
-        let network = &modem.network;
-        let kind = format!("{:?}", network.kind).to_uppercase();
-        line(format!(
-            "  {:<8} {}  ({kind}, {})",
-            "network",
-            network.device.as_deref().unwrap_or("none"),
-            network.driver.as_deref().unwrap_or("no driver")
-        ));
-        for problem in &modem.problems {
+        for problem in &modem.modem.problems {
             line(format!("  problem  {problem}"));
         }
     }
-    for device in &status.inventory.unrecognised {
+    for device in &status.unrecognised {
         line(String::new());
         line(format!("device {}  {}, no known modem", device.usb_path, device.usb_id));
         line(format!("  interfaces {}", device.interfaces.join(" ")));
     }
-    if status.inventory.modems.is_empty() {
+    if status.modems.is_empty() {
         line(String::new());
         line("no modem is plugged in, or it has not started yet (it takes about 10 s)".to_owned());
     }
     out
+}
+
+fn ports(status: &ModemStatus, line: &mut impl FnMut(String)) {
+    let modem = &status.modem;
+    let state = status.session.as_ref().map_or("starting", |report| report.summary.as_str());
+    line(format!("modem {}  {} ({}): {state}", modem.usb_path, modem.model, modem.usb_id));
+    for port in &modem.ports {
+        line(format!("  {:<8} {}  ({})", port.role.name(), port.device, port.link));
+    }
+    let network = &modem.network;
+    let kind = format!("{:?}", network.kind).to_uppercase();
+    line(format!(
+        "  {:<8} {}  ({kind}, {})",
+        "network",
+        network.device.as_deref().unwrap_or("none"),
+        network.driver.as_deref().unwrap_or("no driver")
+    ));
+}
+
+fn session(report: &Report, line: &mut impl FnMut(String)) {
+    let state = &report.cellular.state;
+    if let Some(operator) = &state.operator {
+        let apn = state.apn.as_deref().filter(|apn| !apn.is_empty());
+        let apn = apn.map_or(String::new(), |apn| format!(", APN {apn}"));
+        line(format!("  {:<8} {operator}{apn}", "operator"));
+    }
+    if let Some(signal) = signal::words(state) {
+        line(format!("  {:<8} {signal}", "signal"));
+    }
+    if let Some(network) = &report.network {
+        for wanted in &network.wanted {
+            line(format!("  {:<8} {wanted}", "has"));
+        }
+        for step in &network.plan {
+            line(format!("  {:<8} {step}", "to do"));
+        }
+    }
+    let usage = &report.usage;
+    let cap = usage.cap.map_or(String::new(), |cap| format!(" of {}", bytes(cap)));
+    line(format!("  {:<8} {}{cap} this month", "data", bytes(usage.rx.saturating_add(usage.tx))));
 }

@@ -12,7 +12,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
-use crate::protocol::{Failure, FailureCode, MAX_LINE, Outcome, Reply, VERSION};
+use super::registry::Reader;
+use crate::protocol::{FailureCode, MAX_LINE, Reply, failed};
 
 /// Connections served at once; more are told that the daemon is busy. Each
 /// costs a few kilobytes.
@@ -67,19 +68,18 @@ impl Drop for Control {
     }
 }
 
-/// Serves one client until it leaves, stalls or breaks the rules; `answer`
-/// turns a request line into a reply line.
+/// Serves one client until it leaves, stalls or breaks the rules.
 ///
 /// # Errors
 /// The connection broke, or a line was too long or too slow in coming.
-pub async fn serve(mut stream: UnixStream, answer: impl Fn(&[u8]) -> Vec<u8>) -> Result<()> {
-    let (reader, mut writer) = stream.split();
-    let mut reader = BufReader::with_capacity(1024, reader);
+pub async fn serve(mut stream: UnixStream, reader: &Reader) -> Result<()> {
+    let (half, mut writer) = stream.split();
+    let mut lines = BufReader::with_capacity(1024, half);
     let mut line = Vec::new();
     loop {
         line.clear();
         let limit = MAX_LINE as u64 + 1;
-        let mut limited = (&mut reader).take(limit);
+        let mut limited = (&mut lines).take(limit);
         let read = limited.read_until(b'\n', &mut line);
         match timeout(CLIENT_TIMEOUT, read).await.context("client is silent")?? {
             0 => return Ok(()),
@@ -92,7 +92,7 @@ pub async fn serve(mut stream: UnixStream, answer: impl Fn(&[u8]) -> Vec<u8>) ->
             // The client closed after a last line without its newline.
             _ => {}
         }
-        send(&mut writer, &answer(&line)).await?;
+        send(&mut writer, &reader.answer(&line).await).await?;
     }
 }
 
@@ -107,7 +107,7 @@ pub async fn refuse(mut stream: UnixStream) -> Result<()> {
 
 /// A reply to a request that was not read, as a line without its newline.
 fn refusal(code: FailureCode, message: String) -> Vec<u8> {
-    encode(&Reply::<()> { v: VERSION, id: 0, outcome: Outcome::Error(Failure { code, message }) })
+    encode(&failed(0, code, message))
 }
 
 /// A reply as a line without its newline.

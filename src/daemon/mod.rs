@@ -4,46 +4,82 @@
 //! One thread, one loop (ADR 0003): the loop also feeds systemd's watchdog, so
 //! that a loop that hangs is a service that gets restarted.
 
+mod climb;
 mod control;
+mod kept;
 pub mod log;
+mod modemmanager;
+mod network;
+mod port;
+mod recording;
+mod registry;
 mod sysfs;
 mod systemd;
+mod task;
 mod uevent;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use crate::config;
 use crate::modem::inventory::{self, Inventory, Modem};
-use crate::protocol::{self, DaemonStatus, Status};
+use crate::net::netlink::Netlink;
+use crate::net::netlink::monitor::Monitor;
+use crate::net::plan::orphans;
 use control::Control;
+use registry::{Reader, Registry};
 use uevent::Uevents;
 
 /// From the first event to the look at sysfs. Plugging a stick makes some 30
 /// events within milliseconds; one look at their end does for all.
 const SETTLE: Duration = Duration::from_millis(50);
 
+/// From a change of the network to the look at it. An address comes with its
+/// routes.
+const NETWORK_SETTLE: Duration = Duration::from_millis(20);
+
 /// What `a7670e run` is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Where sysfs is: `/sys`, or a tree of the same shape.
     pub sysfs: PathBuf,
+    /// Where serial ports are: `/dev`, or a folder of links to others.
+    pub dev: PathBuf,
     /// Where to make the control socket.
     pub socket: PathBuf,
+    /// The configuration.
+    pub config: PathBuf,
+    /// The provisioning file on the boot partition.
+    pub provisioning: PathBuf,
+    /// Where to keep what outlives the service.
+    pub state: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            sysfs: "/sys".into(),
+            dev: "/dev".into(),
+            socket: crate::protocol::SOCKET.into(),
+            config: config::CONFIG.into(),
+            provisioning: config::PROVISIONING.into(),
+            state: crate::state::FOLDER.into(),
+        }
+    }
 }
 
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// It could not start (no sysfs, the socket is taken or cannot be made), or
-/// what it stands on broke: sysfs unreadable, the event socket gone.
+/// It could not start (the configuration is wrong, there is no sysfs, the
+/// socket is taken or cannot be made), or what it stands on broke: sysfs
+/// unreadable, an event socket gone.
 pub fn run(options: &Options) -> Result<()> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -53,13 +89,17 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 async fn serve(options: &Options) -> Result<()> {
+    let config = config::check(&options.config, &options.provisioning)?;
     // The listeners first, so that nothing between them and the first scan is
     // missed.
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let uevents = Uevents::open().context("cannot listen to the kernel's device events")?;
+    let monitor = Monitor::open().context("cannot listen to changes of the network")?;
     let control = Control::bind(&options.socket)?;
-    let state = State::new(scan(options)?);
+    let mut registry = Registry::new(options, &config)?;
+    registry.update(scan(options)?)?;
+    sweep(&registry.inventory());
 
     let mut watchdog = systemd::watchdog_period().map(|period| {
         let mut ticks = interval(period);
@@ -68,7 +108,8 @@ async fn serve(options: &Options) -> Result<()> {
     });
     let mut clients = JoinSet::new();
     let mut look_at: Option<Instant> = None;
-    systemd::ready(&summary(&state.inventory()));
+    let mut hint_at: Option<Instant> = None;
+    systemd::ready(&summary(&registry.inventory()));
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -77,15 +118,24 @@ async fn serve(options: &Options) -> Result<()> {
                 hint.context("lost the kernel's device events")?;
                 look_at.get_or_insert_with(|| Instant::now() + SETTLE);
             }
+            hint = monitor.hint() => {
+                hint.context("lost the kernel's network events")?;
+                hint_at.get_or_insert_with(|| Instant::now() + NETWORK_SETTLE);
+            }
             () = at(look_at) => {
                 look_at = None;
-                if state.update(scan(options)?) {
-                    systemd::status(&summary(&state.inventory()));
+                if registry.update(scan(options)?)? {
+                    systemd::status(&summary(&registry.inventory()));
                 }
             }
+            () = at(hint_at) => {
+                hint_at = None;
+                registry.hint();
+            }
+            ended = registry.ended() => return Err(ended.context("a modem's task ended")),
             client = control.accept() => {
                 let client = client.context("cannot accept control connections")?;
-                admit(&mut clients, client, &state);
+                admit(&mut clients, client, registry.reader());
             }
             Some(_) = clients.join_next() => {}
             () = tick(&mut watchdog) => systemd::alive(),
@@ -93,11 +143,34 @@ async fn serve(options: &Options) -> Result<()> {
     }
     systemd::stopping();
     tracing::info!("stopping");
+    registry.stop().await;
     Ok(())
 }
 
 fn scan(options: &Options) -> Result<Inventory> {
     Ok(inventory::inventory(&sysfs::scan(&options.sysfs)?))
+}
+
+/// Removes what an earlier run left on links that are no modem's any more. That
+/// it cannot is no reason not to run.
+fn sweep(inventory: &Inventory) {
+    let sweep = || {
+        let mut netlink = Netlink::open()?;
+        let observed = netlink.observe("")?;
+        let names = inventory.modems.iter().filter_map(|modem| modem.network.device.as_deref());
+        let managed: Vec<u32> =
+            names.filter_map(|name| observed.link_named(name)).map(|link| link.index).collect();
+        for plan in orphans(&managed, &observed) {
+            tracing::info!("left by an earlier run: {plan}");
+            for step in &plan.steps {
+                netlink.apply(&plan, step)?;
+            }
+        }
+        Ok::<(), crate::net::netlink::NetError>(())
+    };
+    if let Err(error) = sweep() {
+        tracing::warn!("{error}");
+    }
 }
 
 async fn at(when: Option<Instant>) {
@@ -114,73 +187,18 @@ async fn tick(ticks: &mut Option<tokio::time::Interval>) {
     }
 }
 
-fn admit(clients: &mut JoinSet<()>, client: UnixStream, state: &State) {
+fn admit(clients: &mut JoinSet<()>, client: UnixStream, reader: Reader) {
     let full = clients.len() >= control::MAX_CLIENTS;
-    let reader = state.reader();
     clients.spawn(async move {
         let served = if full {
             control::refuse(client).await
         } else {
-            control::serve(client, |line| {
-                control::encode(&protocol::answer(line, || reader.status()))
-            })
-            .await
+            control::serve(client, &reader).await
         };
         if let Err(error) = served {
             tracing::warn!("control connection: {error:#}");
         }
     });
-}
-
-/// What the daemon knows; clients hold readers of it.
-struct State {
-    inventory: watch::Sender<Arc<Inventory>>,
-    started: Instant,
-}
-
-/// A client's view of the state.
-struct Reader {
-    inventory: watch::Receiver<Arc<Inventory>>,
-    started: Instant,
-}
-
-impl State {
-    fn new(inventory: Inventory) -> State {
-        report(&Inventory::default(), &inventory);
-        State { inventory: watch::Sender::new(Arc::new(inventory)), started: Instant::now() }
-    }
-
-    fn inventory(&self) -> Arc<Inventory> {
-        Arc::clone(&self.inventory.borrow())
-    }
-
-    /// Takes over what was found; tells whether that is news.
-    fn update(&self, found: Inventory) -> bool {
-        let known = self.inventory();
-        if *known == found {
-            return false;
-        }
-        report(&known, &found);
-        self.inventory.send_replace(Arc::new(found));
-        true
-    }
-
-    fn reader(&self) -> Reader {
-        Reader { inventory: self.inventory.subscribe(), started: self.started }
-    }
-}
-
-impl Reader {
-    fn status(&self) -> Status {
-        Status {
-            daemon: DaemonStatus {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                pid: std::process::id(),
-                uptime_s: self.started.elapsed().as_secs(),
-            },
-            inventory: Inventory::clone(&self.inventory.borrow()),
-        }
-    }
 }
 
 /// Logs the difference between two states of the bus.

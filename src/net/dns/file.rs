@@ -89,6 +89,16 @@ impl ResolvFile {
         }
     }
 
+    /// Whether systemd-resolved keeps it (systemd-resolved.service(8) has the
+    /// ways: a symlink to one of its files, or a copy of one).
+    #[must_use]
+    pub fn is_resolveds(&self) -> bool {
+        match fs::read_link(&self.path) {
+            Ok(target) => target.to_string_lossy().contains("systemd/resolve"),
+            Err(_) => fs::read_to_string(&self.path).is_ok_and(|text| text.contains("127.0.0.53")),
+        }
+    }
+
     /// Writes the servers, and keeps what was there the first time.
     ///
     /// # Errors

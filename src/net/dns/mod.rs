@@ -7,6 +7,7 @@ pub mod resolved;
 use std::path::PathBuf;
 
 use thiserror::Error;
+use tokio::sync::OnceCell;
 
 use super::model::NameServers;
 use file::{ResolvFile, Verdict};
@@ -36,25 +37,27 @@ pub enum DnsError {
     },
 }
 
-/// The way that was found.
+/// Who is to be told.
 pub enum Dns {
-    /// By systemd-resolved.
-    Resolved(Resolved),
-    /// By a file.
+    /// systemd-resolved, by the bus.
+    Resolved(Box<OnceCell<Resolved>>),
+    /// A file.
     File(ResolvFile),
 }
 
 impl Dns {
-    /// Asks systemd-resolved when it runs (or can be started by the bus), else
-    /// takes `file`, usually [`ResolvFile::system`].
-    pub async fn find(file: ResolvFile) -> Dns {
-        match Resolved::connect().await {
-            Ok(resolved) => Dns::Resolved(resolved),
-            Err(error) => {
-                tracing::info!("no systemd-resolved ({error}): using {}", file.path().display());
-                Dns::File(file)
-            }
-        }
+    /// Tells systemd-resolved; the bus is asked for it when it is needed.
+    #[must_use]
+    pub fn resolved() -> Dns {
+        Dns::Resolved(Box::default())
+    }
+
+    /// Tells who keeps `file`, usually [`ResolvFile::system`], as that is what
+    /// programs read: systemd-resolved where it is resolved's, else nobody but
+    /// the file, if it is ours to write.
+    #[must_use]
+    pub fn keeper_of(file: ResolvFile) -> Dns {
+        if file.is_resolveds() { Dns::resolved() } else { Dns::File(file) }
     }
 
     /// Whether what is set counts for the whole machine, so that only the uplink
@@ -70,7 +73,7 @@ impl Dns {
     /// It was refused, or the file is another's.
     pub async fn set(&self, index: u32, dns: &NameServers) -> Result<(), DnsError> {
         match self {
-            Dns::Resolved(resolved) => Ok(resolved.set(index, dns).await?),
+            Dns::Resolved(cell) => Ok(connected(cell).await?.set(index, dns).await?),
             Dns::File(file) if dns.primary => file.write(&dns.servers),
             Dns::File(file) => file.restore(),
         }
@@ -82,7 +85,7 @@ impl Dns {
     /// It was refused. A link that is gone has been forgotten already.
     pub async fn clear(&self, index: u32) -> Result<(), DnsError> {
         match self {
-            Dns::Resolved(resolved) => Ok(resolved.revert(index).await?),
+            Dns::Resolved(cell) => Ok(connected(cell).await?.revert(index).await?),
             Dns::File(file) => match file.look() {
                 Verdict::Ours => file.restore(),
                 _ => Ok(()),
@@ -97,10 +100,14 @@ impl Dns {
     /// It could not be asked. A link that is gone has none.
     pub async fn current(&self, index: u32) -> Result<Option<NameServers>, DnsError> {
         match self {
-            Dns::Resolved(resolved) => Ok(resolved.current(index).await?),
+            Dns::Resolved(cell) => Ok(connected(cell).await?.current(index).await?),
             Dns::File(file) => {
                 Ok(file.current().map(|servers| NameServers { servers, primary: true }))
             }
         }
     }
+}
+
+async fn connected(cell: &OnceCell<Resolved>) -> Result<&Resolved, zbus::Error> {
+    cell.get_or_try_init(Resolved::connect).await
 }

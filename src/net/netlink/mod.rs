@@ -7,6 +7,7 @@
 
 mod decode;
 mod encode;
+pub mod monitor;
 mod socket;
 
 use std::fs;

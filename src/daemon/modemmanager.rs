@@ -1,0 +1,88 @@
+//! Asks ModemManager to let go of a modem that this service drives.
+//!
+//! The request is `InhibitDevice`: ModemManager drops the device, closes its
+//! ports and remembers the request until it is taken back or the requester's
+//! connection ends, so a killed service gives the modem back by itself.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use zbus::{Connection, Error, Result};
+
+const NAME: &str = "org.freedesktop.ModemManager1";
+const PATH: &str = "/org/freedesktop/ModemManager1";
+
+/// How long ModemManager may take from a port's appearance to having a device of
+/// it: until then there is nothing to inhibit.
+const DISCOVERY: Duration = Duration::from_secs(4);
+
+/// Between two tries in that time.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is no ModemManager, so nobody has to let go.
+    Absent,
+    /// This one (its unique bus name) has let go.
+    Released(String),
+    /// This one does not know the modem: it ignores it, or has yet to see it.
+    Unknown(String),
+}
+
+/// The unique bus name of the ModemManager that runs. One that does not is not
+/// started.
+///
+/// # Errors
+/// The bus broke.
+pub async fn owner(bus: &Connection) -> Result<Option<String>> {
+    let names = zbus::fdo::DBusProxy::new(bus).await?;
+    match names.get_name_owner(NAME.try_into()?).await {
+        Ok(owner) => Ok(Some(owner.to_string())),
+        Err(zbus::fdo::Error::NameHasNoOwner(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks for the device `uid`, its path in sysfs.
+///
+/// # Errors
+/// The bus broke, or ModemManager refuses: polkit's
+/// org.freedesktop.ModemManager1.Control is for others.
+pub async fn inhibit(bus: &Connection, uid: &str) -> Result<Outcome> {
+    let Some(owner) = owner(bus).await? else { return Ok(Outcome::Absent) };
+    let deadline = Instant::now() + DISCOVERY;
+    loop {
+        let wish = (uid, true);
+        match bus.call_method(Some(NAME), PATH, Some(NAME), "InhibitDevice", &wish).await {
+            Ok(_) => return Ok(Outcome::Released(owner)),
+            Err(Error::MethodError(name, text, _)) => {
+                let text = text.unwrap_or_default();
+                // `...Error.Core.NotFound` is "no such device". That it is
+                // inhibited already means by us: nobody else asks.
+                if text.contains("already inhibited") {
+                    return Ok(Outcome::Released(owner));
+                }
+                if !name.ends_with(".NotFound") {
+                    return Err(Error::Failure(format!("{name}: {text}")));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if Instant::now() >= deadline {
+            return Ok(Outcome::Unknown(owner));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Gives the device back.
+///
+/// # Errors
+/// The bus broke. That ModemManager is gone is none.
+pub async fn give_back(bus: &Connection, uid: &str) -> Result<()> {
+    if owner(bus).await?.is_none() {
+        return Ok(());
+    }
+    bus.call_method(Some(NAME), PATH, Some(NAME), "InhibitDevice", &(uid, false)).await.map(|_| ())
+}

@@ -1,0 +1,261 @@
+//! The modems that the service looks after, a task each, and how clients reach
+//! them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Error, Result, anyhow};
+use tokio::sync::{OnceCell, mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::Options;
+use super::control::encode;
+use super::task::{Order, Shared, Task};
+use crate::config::{self, Config, ProviderFile};
+use crate::modem::catalogue::Role;
+use crate::modem::inventory::{Inventory, Modem};
+use crate::modem::usb_path::UsbPath;
+use crate::net::dns::Dns;
+use crate::net::dns::file::ResolvFile;
+use crate::protocol::{
+    self, Call, DaemonStatus, FailureCode, ModemStatus, Reply, Status, Transcript,
+};
+use crate::session::{Device, DnsScope, Settings};
+
+/// What is known, for the tasks of clients.
+#[derive(Clone, Default)]
+struct Known {
+    inventory: Arc<Inventory>,
+    tasks: BTreeMap<UsbPath, mpsc::UnboundedSender<Order>>,
+}
+
+/// The modems and their tasks.
+pub struct Registry {
+    dev: PathBuf,
+    state: PathBuf,
+    settings: Settings,
+    shared: Arc<Shared>,
+    known: watch::Sender<Known>,
+    running: JoinSet<Result<()>>,
+}
+
+/// A client's view.
+pub struct Reader {
+    known: watch::Receiver<Known>,
+    started: Instant,
+}
+
+impl Registry {
+    /// No modems yet.
+    ///
+    /// # Errors
+    /// A secret of the configuration cannot be read.
+    pub fn new(options: &Options, config: &Config) -> Result<Registry> {
+        let dns = match config.network.dns {
+            config::Dns::Auto => Some(Dns::keeper_of(ResolvFile::system())),
+            config::Dns::Resolved => Some(Dns::resolved()),
+            config::Dns::ResolvConf => Some(Dns::File(ResolvFile::system())),
+            config::Dns::None => None,
+        };
+        let scope = match &dns {
+            None => DnsScope::None,
+            Some(dns) if dns.is_shared() => DnsScope::Machine,
+            Some(_) => DnsScope::Link,
+        };
+        let settings = Settings::of(config, Arc::new(ProviderFile::default()), scope)?;
+        let shared = Shared {
+            sysfs: options.sysfs.clone(),
+            dns,
+            bus: OnceCell::new(),
+            start: Instant::now(),
+        };
+        Ok(Registry {
+            dev: options.dev.clone(),
+            state: options.state.clone(),
+            settings,
+            shared: Arc::new(shared),
+            known: watch::Sender::default(),
+            running: JoinSet::new(),
+        })
+    }
+
+    /// What is plugged in.
+    pub fn inventory(&self) -> Arc<Inventory> {
+        Arc::clone(&self.known.borrow().inventory)
+    }
+
+    /// Takes over what was found; tells whether that is news.
+    ///
+    /// # Errors
+    /// What is kept of a new modem cannot be read.
+    pub fn update(&mut self, found: Inventory) -> Result<bool> {
+        let known = self.inventory();
+        if *known == found {
+            return Ok(false);
+        }
+        super::report(&known, &found);
+        let mut tasks = self.known.borrow().tasks.clone();
+        for modem in &found.modems {
+            if !tasks.contains_key(&modem.usb_path) {
+                tasks.insert(modem.usb_path.clone(), self.start(&modem.usb_path)?);
+            }
+        }
+        for (path, task) in &tasks {
+            let modem = found.modems.iter().find(|modem| modem.usb_path == *path);
+            let device = modem.map(|modem| device(modem, &self.dev));
+            // A task that has ended is told of by `ended`.
+            _ = task.send(Order::Device(device));
+        }
+        self.known.send_replace(Known { inventory: Arc::new(found), tasks });
+        Ok(true)
+    }
+
+    fn start(&mut self, path: &UsbPath) -> Result<mpsc::UnboundedSender<Order>> {
+        let shared = Arc::clone(&self.shared);
+        let task = Task::new(path.clone(), shared, self.settings.clone(), &self.state)?;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.running.spawn(task.run(receiver));
+        Ok(sender)
+    }
+
+    /// Something about the network changed.
+    pub fn hint(&self) {
+        for task in self.known.borrow().tasks.values() {
+            _ = task.send(Order::Hint);
+        }
+    }
+
+    /// Waits for a task that ended though nobody told it to.
+    pub async fn ended(&mut self) -> Error {
+        match self.running.join_next().await {
+            Some(ended) => why(ended),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends all tasks, each after it has taken down what it set up.
+    pub async fn stop(mut self) {
+        for task in self.known.borrow().tasks.values() {
+            _ = task.send(Order::Stop);
+        }
+        while let Some(ended) = self.running.join_next().await {
+            if !matches!(ended, Ok(Ok(()))) {
+                tracing::warn!("{:#}", why(ended));
+            }
+        }
+    }
+
+    /// For a client.
+    pub fn reader(&self) -> Reader {
+        Reader { known: self.known.subscribe(), started: self.shared.start }
+    }
+}
+
+fn why(ended: Result<Result<()>, JoinError>) -> Error {
+    match ended {
+        Ok(Ok(())) => anyhow!("without a reason"),
+        Ok(Err(error)) => error,
+        Err(error) => error.into(),
+    }
+}
+
+/// What a session is told of a modem. Ports are below `dev`.
+fn device(modem: &Modem, dev: &Path) -> Device {
+    let port = modem.ports.iter().find(|port| port.role == Role::At);
+    let port = port.map(|port| {
+        let name = port.device.strip_prefix("/dev/").unwrap_or(&port.device);
+        dev.join(name).display().to_string()
+    });
+    Device {
+        model: modem.model.clone(),
+        kind: modem.network.kind,
+        port,
+        link: modem.network.device.clone(),
+    }
+}
+
+impl Reader {
+    /// Answers one request line with one line.
+    pub async fn answer(&self, line: &[u8]) -> Vec<u8> {
+        let (id, call) = match protocol::parse(line) {
+            Ok(request) => request,
+            Err(reply) => return encode(&reply),
+        };
+        match call {
+            Call::Status => encode(&protocol::done(id, self.status().await)),
+            Call::At { modem, command } => {
+                let (answer, result) = oneshot::channel();
+                let sent = self.send(id, modem.as_ref(), Order::Request(command, answer));
+                let result = match sent {
+                    Ok(()) => result.await.map_err(|_| no_modem(id)),
+                    Err(reply) => Err(reply),
+                };
+                match result.and_then(|result| protocol::at_answer(id, result)) {
+                    Ok(reply) => encode(&reply),
+                    Err(reply) => encode(&reply),
+                }
+            }
+            Call::Transcript { modem } => {
+                let (answer, text) = oneshot::channel();
+                let sent = self.send(id, modem.as_ref(), Order::Transcript(answer));
+                let text = match sent {
+                    Ok(()) => text.await.map_err(|_| no_modem(id)),
+                    Err(reply) => Err(reply),
+                };
+                match text {
+                    Ok(text) => encode(&protocol::done(id, Transcript { text })),
+                    Err(reply) => encode(&reply),
+                }
+            }
+        }
+    }
+
+    fn send(&self, id: u64, modem: Option<&UsbPath>, order: Order) -> Result<(), Reply<()>> {
+        let known = self.known.borrow();
+        let present =
+            |path: &UsbPath| known.inventory.modems.iter().any(|modem| modem.usb_path == *path);
+        let refuse = |message: String| Err(protocol::failed(id, FailureCode::NoModem, message));
+        let path = match (modem, &known.inventory.modems[..]) {
+            (Some(path), _) if present(path) => path,
+            (Some(path), _) => return refuse(format!("there is no modem at {path}")),
+            (None, [only]) => &only.usb_path,
+            (None, []) => return refuse("no modem is plugged in".into()),
+            (None, all) => {
+                let places: Vec<String> =
+                    all.iter().map(|modem| modem.usb_path.to_string()).collect();
+                return refuse(format!("which modem? There are {}", places.join(", ")));
+            }
+        };
+        match known.tasks.get(path).map(|task| task.send(order)) {
+            Some(Ok(())) => Ok(()),
+            _ => Err(no_modem(id)),
+        }
+    }
+
+    async fn status(&self) -> Status {
+        let known = self.known.borrow().clone();
+        let mut modems = Vec::new();
+        for modem in &known.inventory.modems {
+            let (answer, report) = oneshot::channel();
+            let task = known.tasks.get(&modem.usb_path);
+            let asked = task.is_some_and(|task| task.send(Order::Report(answer)).is_ok());
+            let session = if asked { report.await.ok() } else { None };
+            modems.push(ModemStatus { modem: modem.clone(), session });
+        }
+        Status {
+            daemon: DaemonStatus {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                pid: std::process::id(),
+                uptime_s: self.started.elapsed().as_secs(),
+            },
+            modems,
+            unrecognised: known.inventory.unrecognised.clone(),
+        }
+    }
+}
+
+fn no_modem(id: u64) -> Reply<()> {
+    protocol::failed(id, FailureCode::NoModem, "the modem is gone")
+}

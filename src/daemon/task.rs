@@ -1,0 +1,486 @@
+//! The task of one modem: hears of the world for its session, and does what the
+//! session says.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::kept::Files;
+use super::modemmanager::{self, Outcome};
+use super::port::{self, Port};
+use super::recording::Recording;
+use super::{climb, network};
+use crate::at::{AtError, Command, Reply};
+use crate::modem::transcript::Side;
+use crate::modem::usb_path::UsbPath;
+use crate::net::dhcp::socket::Socket;
+use crate::net::dns::Dns;
+use crate::net::plan::Plan;
+use crate::net::probe::{self, Target};
+use crate::session::{Action, Clock, Device, Event, Report, Session, Settings};
+
+/// How often to see whether ModemManager came or was started anew.
+const RIVAL: Duration = Duration::from_secs(3);
+
+/// How long the bus may take to take us in. While a system starts, it is slow.
+const BUS: Duration = Duration::from_secs(3);
+
+/// Wait after the kernel gave no list of the network.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What all tasks share.
+pub struct Shared {
+    /// Where sysfs is.
+    pub sysfs: PathBuf,
+    /// Whose name servers; `None`: nobody's.
+    pub dns: Option<Dns>,
+    /// The system's bus, once it was needed.
+    pub bus: OnceCell<zbus::Connection>,
+    /// Where the clock of all sessions starts.
+    pub start: Instant,
+}
+
+impl Shared {
+    async fn bus(&self) -> zbus::Result<&zbus::Connection> {
+        self.bus.get_or_try_init(zbus::Connection::system).await
+    }
+
+    fn clock(&self) -> Clock {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Clock { now: self.start.elapsed(), wall: wall.as_secs() }
+    }
+}
+
+/// What a task is told.
+pub enum Order {
+    /// This is plugged in now; `None`: nothing is.
+    Device(Option<Device>),
+    /// Something about the network changed.
+    Hint,
+    /// Send a person's command.
+    Request(Command, oneshot::Sender<Result<Reply, AtError>>),
+    /// Tell the state.
+    Report(oneshot::Sender<Report>),
+    /// Tell what was said on the port since the last time, shortened; the first
+    /// time begins the recording.
+    Transcript(oneshot::Sender<String>),
+    /// Take down what was set up, and end.
+    Stop,
+}
+
+type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
+
+/// The task. Dropped, it leaves the network as it is.
+pub struct Task {
+    path: UsbPath,
+    shared: Arc<Shared>,
+    session: Session,
+    files: Files,
+    port: Option<Port>,
+    opening: Pending<io::Result<OwnedFd>>,
+    dhcp: Option<Socket>,
+    dhcp_link: Option<u32>,
+    network: Pending<Vec<Event>>,
+    probe: Pending<io::Result<probe::Outcome>>,
+    climb: Pending<Result<()>>,
+    answers: HashMap<u64, oneshot::Sender<Result<Reply, AtError>>>,
+    requests: u64,
+    recording: Option<Recording>,
+    device: Option<Device>,
+    rival: Pending<zbus::Result<Outcome>>,
+    rival_owner: Option<String>,
+    rival_known: bool,
+    rival_check: Instant,
+    probe_id: u16,
+}
+
+impl Task {
+    /// A task for the modem at `path`, with what is kept below `folder`.
+    ///
+    /// # Errors
+    /// The folder cannot be made or read.
+    pub fn new(
+        path: UsbPath,
+        shared: Arc<Shared>,
+        settings: Settings,
+        folder: &Path,
+    ) -> Result<Task> {
+        let files = Files::new(folder, &path)?;
+        let session = Session::new(settings, files.load()?);
+        Ok(Task {
+            path,
+            shared,
+            session,
+            files,
+            port: None,
+            opening: None,
+            dhcp: None,
+            dhcp_link: None,
+            network: None,
+            probe: None,
+            climb: None,
+            answers: HashMap::new(),
+            requests: 0,
+            recording: None,
+            device: None,
+            rival: None,
+            rival_owner: None,
+            rival_known: false,
+            rival_check: Instant::now(),
+            probe_id: std::process::id() as u16,
+        })
+    }
+
+    /// Works until it is told to stop or nobody is left to tell it.
+    ///
+    /// # Errors
+    /// What the session asks for cannot be kept.
+    pub async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> Result<()> {
+        loop {
+            self.carry_out();
+            let due = self.shared.start + self.session.next_event();
+            let watch_rival = self.device.is_some() && self.rival.is_none();
+            let mut event = None;
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(Order::Stop) | None => break,
+                    Some(order) => event = self.order(order),
+                },
+                heard = work(&mut self.port) => event = Some(self.heard(heard)),
+                opened = finish(&mut self.opening) => event = Some(self.opened(opened)),
+                message = receive(&self.dhcp) => match message {
+                    Ok(bytes) => event = Some(Event::Dhcp(bytes)),
+                    // Switched off or gone: opened again with the next query.
+                    Err(_) => self.dhcp = None,
+                },
+                events = finish(&mut self.network) => {
+                    for event in events {
+                        self.session.event(self.shared.clock(), event);
+                    }
+                }
+                outcome = finish(&mut self.probe) => event = self.probed(outcome),
+                done = finish(&mut self.climb) => {
+                    if let Err(error) = done {
+                        tracing::warn!("modem at {}: {error:#}", self.path);
+                    }
+                }
+                outcome = finish(&mut self.rival) => event = self.rivalled(outcome),
+                () = sleep_until(self.rival_check), if watch_rival => self.look_for_rival(),
+                () = sleep_until(due) => {}
+            }
+            let clock = self.shared.clock();
+            match event {
+                Some(event) => self.session.event(clock, event),
+                None => self.session.advance(clock),
+            }
+        }
+        self.leave().await;
+        Ok(())
+    }
+
+    fn order(&mut self, order: Order) -> Option<Event> {
+        match order {
+            Order::Device(device) => {
+                if self.device.is_none() && device.is_some() {
+                    self.rival_known = false;
+                    self.look_for_rival();
+                }
+                self.device = device;
+                Some(Event::Device(self.presented()))
+            }
+            Order::Hint => Some(Event::Hint),
+            Order::Request(command, answer) => {
+                self.requests += 1;
+                self.answers.insert(self.requests, answer);
+                Some(Event::Request { id: self.requests, command })
+            }
+            Order::Report(answer) => {
+                // Who asked may have left.
+                _ = answer.send(self.session.report(self.shared.clock()));
+                None
+            }
+            Order::Transcript(answer) => {
+                let now = self.shared.start.elapsed();
+                let recording = self.recording.get_or_insert_with(|| Recording::new(now));
+                _ = answer.send(recording.take(now));
+                None
+            }
+            Order::Stop => None,
+        }
+    }
+
+    /// The device, without its port while ModemManager may have it.
+    fn presented(&self) -> Option<Device> {
+        let device = self.device.clone()?;
+        Some(if self.rival_known { device } else { Device { port: None, ..device } })
+    }
+
+    fn heard(&mut self, heard: io::Result<Vec<u8>>) -> Event {
+        match heard {
+            Ok(bytes) => {
+                self.record(Side::Modem, &bytes);
+                Event::Bytes(bytes)
+            }
+            Err(error) => {
+                tracing::info!("modem at {}: the AT port: {error}", self.path);
+                self.port = None;
+                Event::PortClosed
+            }
+        }
+    }
+
+    fn opened(&mut self, opened: io::Result<OwnedFd>) -> Event {
+        match opened.and_then(Port::new) {
+            Ok(port) => {
+                self.port = Some(port);
+                Event::PortOpened
+            }
+            Err(error) => Event::PortFailed(error.to_string()),
+        }
+    }
+
+    fn probed(&mut self, outcome: io::Result<probe::Outcome>) -> Option<Event> {
+        let outcome = outcome.unwrap_or_else(|error| {
+            tracing::warn!("modem at {}: cannot probe: {error}", self.path);
+            probe::Outcome::Nothing
+        });
+        Some(Event::Probed(outcome))
+    }
+
+    fn record(&mut self, side: Side, bytes: &[u8]) {
+        let now = self.shared.start.elapsed();
+        if self.recording.as_ref().is_some_and(|recording| recording.is_forgotten(now)) {
+            self.recording = None;
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.add(now, side, bytes);
+        }
+    }
+
+    fn look_for_rival(&mut self) {
+        self.rival_check = Instant::now() + RIVAL;
+        let shared = Arc::clone(&self.shared);
+        let uid = uid(&shared.sysfs, &self.path);
+        let known = self.rival_owner.clone();
+        self.rival = Some(Box::pin(async move {
+            // No bus, or none that answers yet: then nobody holds the port.
+            let Ok(Ok(bus)) = timeout(BUS, shared.bus()).await else { return Ok(Outcome::Absent) };
+            match (modemmanager::owner(bus).await?, known) {
+                (None, _) => Ok(Outcome::Absent),
+                (Some(owner), Some(known)) if owner == known => Ok(Outcome::Released(owner)),
+                _ => modemmanager::inhibit(bus, &uid).await,
+            }
+        }));
+    }
+
+    fn rivalled(&mut self, outcome: zbus::Result<Outcome>) -> Option<Event> {
+        self.rival_check = Instant::now() + RIVAL;
+        match outcome {
+            Ok(Outcome::Absent) => self.rival_owner = None,
+            Ok(Outcome::Released(owner)) => {
+                if self.rival_owner.as_ref() != Some(&owner) {
+                    tracing::info!("modem at {}: ModemManager lets go of it", self.path);
+                }
+                self.rival_owner = Some(owner);
+            }
+            Ok(Outcome::Unknown(_)) => {}
+            Err(error) if self.rival_known => tracing::debug!("ModemManager: {error}"),
+            Err(error) => tracing::warn!(
+                "modem at {}: ModemManager does not let go of it: {error}",
+                self.path
+            ),
+        }
+        let first = !std::mem::replace(&mut self.rival_known, true);
+        first.then(|| Event::Device(self.presented()))
+    }
+
+    /// Does what the session says, in order.
+    fn carry_out(&mut self) {
+        loop {
+            let actions = self.session.take();
+            if actions.is_empty() {
+                return;
+            }
+            let mut silenced = false;
+            for action in actions {
+                if silenced && matches!(action, Action::Write(_)) {
+                    continue;
+                }
+                match action {
+                    Action::Remember(memory) => {
+                        if let Err(error) = self.files.remember(&memory) {
+                            // What must not be forgotten must not be done.
+                            tracing::error!("modem at {}: {error:#}", self.path);
+                            silenced = true;
+                        }
+                    }
+                    other => self.act(other),
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::OpenPort(path) => {
+                let opening = tokio::task::spawn_blocking(move || port::open(Path::new(&path)));
+                self.opening = Some(Box::pin(async { opening.await.map_err(io::Error::other)? }));
+            }
+            Action::ClosePort => {
+                self.port = None;
+                self.opening = None;
+            }
+            Action::Write(bytes) => {
+                self.record(Side::Host, &bytes);
+                let pushed = self.port.as_mut().map(|port| port.push(&bytes));
+                if let Some(Err(error)) = pushed {
+                    tracing::warn!("modem at {}: {error}", self.path);
+                }
+            }
+            Action::Observe => self.observe(None),
+            Action::Apply(plan) => self.observe(Some(plan)),
+            Action::Listen(index) => {
+                self.dhcp_link = Some(index);
+                self.listen();
+            }
+            Action::Deafen => (self.dhcp, self.dhcp_link) = (None, None),
+            Action::Send { from, to, bytes } => {
+                self.listen();
+                // Refused while the link is not up; the client asks again.
+                _ = self.dhcp.as_ref().map(|socket| socket.send(from, to, &bytes));
+            }
+            Action::Probe { link, servers, target } => self.ask(link, &servers, target),
+            // Handled before.
+            Action::Remember(_) => {}
+            Action::Keep(history) => self.files.keep(&history),
+            Action::Count(usage) => self.files.count(&usage),
+            Action::Climb(rung) => {
+                let (sysfs, path) = (self.shared.sysfs.clone(), self.path.clone());
+                self.climb = Some(Box::pin(async move { climb::climb(&sysfs, &path, rung).await }));
+            }
+            Action::Answer { id, result } => {
+                if let Some(answer) = self.answers.remove(&id) {
+                    // Who asked may have left.
+                    _ = answer.send(result);
+                }
+            }
+            Action::Say(text) => tracing::info!("modem at {}: {text}", self.path),
+            Action::Changed => {}
+        }
+    }
+
+    fn listen(&mut self) {
+        if let (None, Some(index)) = (&self.dhcp, self.dhcp_link) {
+            match Socket::open(index) {
+                Ok(socket) => self.dhcp = Some(socket),
+                Err(error) => tracing::warn!("modem at {}: no DHCP: {error}", self.path),
+            }
+        }
+    }
+
+    /// Carries a plan out, if there is one, and looks.
+    fn observe(&mut self, plan: Option<Plan>) {
+        let shared = Arc::clone(&self.shared);
+        let link = self.device.as_ref().and_then(|device| device.link.clone()).unwrap_or_default();
+        self.network = Some(Box::pin(async move {
+            let dns = shared.dns.as_ref();
+            let mut events = Vec::new();
+            if let Some(plan) = plan {
+                tracing::debug!("{plan}");
+                events.push(Event::Applied(network::apply(dns, &plan).await));
+            }
+            loop {
+                match network::observe(dns, &link).await {
+                    Ok(observed) => {
+                        events.push(Event::Observed(observed));
+                        return events;
+                    }
+                    Err(error) => {
+                        tracing::warn!("{error}");
+                        sleep(AGAIN).await;
+                    }
+                }
+            }
+        }));
+    }
+
+    fn ask(&mut self, link: String, servers: &[std::net::Ipv4Addr], target: Target) {
+        let servers: Vec<IpAddr> = servers.iter().copied().map(IpAddr::from).collect();
+        self.probe_id = self.probe_id.wrapping_add(1);
+        let id = self.probe_id;
+        self.probe =
+            Some(Box::pin(async move { probe::io::probe(&link, &servers, &target, id).await }));
+    }
+
+    /// Takes down what was set up: the end of the service, or of the modem.
+    async fn leave(mut self) {
+        self.files.count(self.session.usage());
+        // A plan on its way would put things up again behind this one.
+        if let Some(network) = self.network.take() {
+            network.await;
+        }
+        let link = self.device.as_ref().and_then(|device| device.link.clone());
+        if let Some(link) = link {
+            let dns = self.shared.dns.as_ref();
+            match network::observe(dns, &link).await {
+                Ok(observed) => {
+                    self.session.event(self.shared.clock(), Event::Observed(observed));
+                    if let Some(plan) = self.session.farewell() {
+                        for failure in network::apply(dns, &plan).await {
+                            tracing::warn!("{}", failure.reason);
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!("{error}"),
+            }
+        }
+        if let (Some(bus), Some(_)) = (self.shared.bus.get(), &self.rival_owner) {
+            let uid = uid(&self.shared.sysfs, &self.path);
+            if let Err(error) = modemmanager::give_back(bus, &uid).await {
+                tracing::warn!("ModemManager does not take the modem back: {error}");
+            }
+        }
+    }
+}
+
+/// The name that ModemManager has for a USB device: its real path in sysfs.
+fn uid(sysfs: &Path, modem: &UsbPath) -> String {
+    let link = sysfs.join("bus/usb/devices").join(modem.to_string());
+    std::fs::canonicalize(&link).unwrap_or(link).display().to_string()
+}
+
+async fn work(port: &mut Option<Port>) -> io::Result<Vec<u8>> {
+    match port {
+        Some(port) => port.work().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn receive(socket: &Option<Socket>) -> io::Result<Vec<u8>> {
+    match socket {
+        Some(socket) => socket.receive().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for what is on its way; it is gone then.
+async fn finish<T>(pending: &mut Pending<T>) -> T {
+    match pending {
+        Some(future) => {
+            let value = future.await;
+            *pending = None;
+            value
+        }
+        None => std::future::pending().await,
+    }
+}
