@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rustix::event::PollFd;
 
-use crate::data::{DataPath, far};
+use crate::data::DataPath;
+use crate::data::far::FarEnd;
 use crate::modem::{Action, Modem, UsbAction};
 use crate::profile::Usb;
 use crate::usb::device::{Device, Event};
@@ -18,12 +19,14 @@ pub struct Bus {
     port: RedirPort,
     device: Option<Device>,
     data: DataPath,
+    far: FarEnd,
 }
 
 impl Bus {
-    /// A bus behind `port` for the device `usb`, whose packets take `data`.
-    pub fn new(usb: Usb, port: RedirPort, data: DataPath) -> Self {
-        Self { usb, port, device: None, data }
+    /// A bus behind `port` for the device `usb`, whose packets take `data`
+    /// to `far`.
+    pub fn new(usb: Usb, port: RedirPort, data: DataPath, far: FarEnd) -> Self {
+        Self { usb, port, device: None, data, far }
     }
 
     /// Does what the modem asks.
@@ -46,6 +49,7 @@ impl Bus {
             }
             Action::Link(link) => {
                 self.data.set_link(now, link);
+                self.far.set_portal(link.faults.captive_portal);
                 if let Some(device) = &mut self.device {
                     device.set_carrier(link.carrier);
                 }
@@ -59,9 +63,14 @@ impl Bus {
     }
 
     /// When to call [`Self::run`] although nothing happens.
-    pub fn next_event(&self) -> Option<Duration> {
+    pub fn next_event(&mut self, now: Duration) -> Option<Duration> {
         let port = self.port.next_event(self.device.as_ref());
-        [port, self.data.next_event()].into_iter().flatten().min()
+        if self.device.is_none() {
+            return port;
+        }
+        // A far end that has to wait is asked when there is room.
+        let far = if self.data.takes(now) { self.far.next_event(now) } else { None };
+        [port, self.data.next_event(), far].into_iter().flatten().min()
     }
 
     /// Moves what can be moved without waiting.
@@ -76,12 +85,20 @@ impl Bus {
             }
         }
         for packet in self.data.advance(now) {
-            if let Some(reply) = far::answer(&packet) {
-                self.data.from_far(now, reply);
-            }
+            self.far.take_in(now, packet);
         }
-        // What is answered at once is through at once when nothing delays it.
-        self.data.advance(now);
+        self.far.advance(now);
+        while self.data.takes(now) {
+            // The servers say more when what they said is taken.
+            let packet = self.far.give_out().or_else(|| {
+                self.far.advance(now);
+                self.far.give_out()
+            });
+            let Some(packet) = packet else { break };
+            self.data.from_far(now, packet);
+            // What nothing delays is through at once.
+            self.data.advance_down(now);
+        }
         while device.has_room() {
             let Some(frame) = self.data.to_host() else { break };
             device.send_frame(frame);

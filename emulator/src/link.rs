@@ -38,6 +38,7 @@ pub enum Lan {
 
 /// What is wrong with the data path. The default is: nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LinkFaults {
     /// The DHCP server does not answer.
     pub no_lease: bool,
@@ -45,6 +46,9 @@ pub struct LinkFaults {
     pub no_internet: bool,
     /// Packets pass, but nobody answers DNS questions.
     pub dns_dead: bool,
+    /// A captive portal: every name is its address, every HTTP request is
+    /// answered 302, and nothing else passes.
+    pub captive_portal: bool,
     /// Added to each direction, in milliseconds.
     pub latency_ms: u32,
     /// At most this much more, evenly spread, in milliseconds.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use a7670e_emulator::bus::Bus;
 use a7670e_emulator::control::Control;
 use a7670e_emulator::data::DataPath;
+use a7670e_emulator::data::far::FarEnd;
 use a7670e_emulator::fault::FaultScript;
 use a7670e_emulator::modem::{Modem, Port};
 use a7670e_emulator::profile::Profile;
@@ -45,8 +46,7 @@ Options:
     --usbredir SOCKET    the whole USB device, for QEMU's
                            -chardev socket,id=m,path=SOCKET,server=on,wait=off
                            -device usb-redir,chardev=m
-                         with an Internet behind it that answers every ping,
-                         and DNS for the names under example.test
+                         with an Internet behind it, see below
     --dwc2               with --usbredir: care for QEMU's dwc2 (raspi4b), which
                          ends QEMU when a guest cancels a transfer
     --fault FILE         a script of what goes wrong and when
@@ -58,6 +58,13 @@ Options:
     --boot-ms N          power-on to *ATREADY in N ms instead of 9100
     --seed N             decides what real modems do now so and now so
     -h, --help           this
+
+The Internet behind --usbredir answers every ping, and DNS for the names under
+example.test. All of these are one host, which has TCP echo on port 7 and HTTP:
+    GET /bytes/N         N bytes, up to 1 GiB; the one at offset i is i mod 251
+    POST /count          says how many bytes came
+    GET /204             204 No Content, for connectivity checks
+    GET /                a line of text
 
 Dialling for PPP is refused: no PPP peer is emulated.
 ";
@@ -89,7 +96,7 @@ fn main() -> Result<()> {
     println!("{}", profile.about);
     let mut bus = options.usbredir.map(|path| {
         let port = RedirPort::new(path, options.care);
-        Bus::new(profile.usb.clone(), port, DataPath::new(options.seed))
+        Bus::new(profile.usb.clone(), port, DataPath::new(options.seed), FarEnd::new(options.seed))
     });
     let mut modem = Modem::new(profile, options.faults, options.seed);
     modem.replay(options.transcript);

@@ -61,7 +61,8 @@ pub fn serve(
             // The modem's answers go out at once.
             bus.run(start.elapsed(), modem);
         }
-        let next = [modem.next_event(), bus.as_ref().and_then(|bus| bus.next_event())];
+        let next =
+            [modem.next_event(), bus.as_mut().and_then(|bus| bus.next_event(start.elapsed()))];
         let next = next.into_iter().flatten().min().map(|at| at.saturating_sub(start.elapsed()));
         wait(transports, bus.as_deref(), next.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT))?;
         for transport in transports.iter_mut() {

@@ -241,11 +241,16 @@ impl DataPath {
     pub fn advance(&mut self, now: Duration) -> Vec<Vec<u8>> {
         let reached: Vec<_> = std::iter::from_fn(|| self.up.pop(now)).collect();
         self.carried.0 += reached.iter().map(|packet| packet.len() as u64).sum::<u64>();
+        self.advance_down(now);
+        reached
+    }
+
+    /// The same for the way to the host alone.
+    pub fn advance_down(&mut self, now: Duration) {
         while self.frames.len() < WAITING {
             let Some(packet) = self.down.pop(now) else { break };
             self.ip_from_far(packet);
         }
-        reached
     }
 
     /// When [`Self::advance`] is due.
@@ -254,9 +259,14 @@ impl DataPath {
         [self.up.next_event(), down].into_iter().flatten().min()
     }
 
-    /// Whether packets of the far end find room.
-    pub fn has_room(&self) -> bool {
+    fn has_room(&self) -> bool {
         self.frames.len() < WAITING
+    }
+
+    /// Whether a packet of the far end is wanted now: one that came would not
+    /// wait long, and not be lost for want of room.
+    pub fn takes(&self, now: Duration) -> bool {
+        self.frames.len() < WAITING / 2 && self.down.takes(now)
     }
 
     /// The next frame for the host.

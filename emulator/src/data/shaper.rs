@@ -4,8 +4,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Bytes that wait at most; what comes on top is lost, as in a modem's buffer.
-const QUEUE: usize = 256 << 10;
+/// Bytes that wait for the line at most; what comes on top is lost, as in a
+/// modem's buffer.
+const QUEUE: u64 = 256 << 10;
+/// So many may wait before a far end is asked to: 13 ms at 10 Mbit/s.
+const AMPLE: u64 = QUEUE / 16;
+/// Bytes on the way at most, sent but not through: 1 s at 128 Mbit/s.
+const FLYING: usize = 16 << 20;
 
 /// What to do to packets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,7 +58,8 @@ impl Shaper {
     /// A packet comes.
     pub fn push(&mut self, now: Duration, packet: Vec<u8>) {
         let lost = self.random(1000) < u64::from(self.shape.loss_permille);
-        if lost || self.bytes + packet.len() > QUEUE {
+        let full = self.waiting(now) + packet.len() as u64 > QUEUE;
+        if lost || full || self.bytes + packet.len() > FLYING {
             return;
         }
         let start = self.free.max(now);
@@ -66,6 +72,19 @@ impl Shaper {
         let before = self.queue.back().map_or(Duration::ZERO, |(at, _)| *at);
         self.bytes += packet.len();
         self.queue.push_back(((self.free + delay).max(before), packet));
+    }
+
+    /// Bytes that wait for the line.
+    fn waiting(&self, now: Duration) -> u64 {
+        let Some(kbit) = self.shape.kbit else { return 0 };
+        let ms = self.free.saturating_sub(now).as_millis();
+        // kbit/s is bits per ms.
+        u64::try_from(ms).unwrap_or(u64::MAX).saturating_mul(u64::from(kbit)) / 8
+    }
+
+    /// Whether there is ample room.
+    pub fn takes(&self, now: Duration) -> bool {
+        self.waiting(now) < AMPLE && self.bytes < FLYING / 2
     }
 
     /// The next packet that is through by `now`.
