@@ -125,7 +125,9 @@ async fn serve(options: &Options) -> Result<()> {
             () = at(look_at) => {
                 look_at = None;
                 if registry.update(scan(options)?)? {
-                    systemd::status(&summary(&registry.inventory()));
+                    let inventory = registry.inventory();
+                    systemd::status(&summary(&inventory));
+                    sweep(&inventory);
                 }
             }
             () = at(hint_at) => {
@@ -151,8 +153,8 @@ fn scan(options: &Options) -> Result<Inventory> {
     Ok(inventory::inventory(&sysfs::scan(&options.sysfs)?))
 }
 
-/// Removes what an earlier run left on links that are no modem's any more. That
-/// it cannot is no reason not to run.
+/// Removes what is left of links that are no modem's any more: the kernel keeps
+/// policy rules of a link that is gone. That it cannot is no reason not to run.
 fn sweep(inventory: &Inventory) {
     let sweep = || {
         let mut netlink = Netlink::open()?;
@@ -161,7 +163,7 @@ fn sweep(inventory: &Inventory) {
         let managed: Vec<u32> =
             names.filter_map(|name| observed.link_named(name)).map(|link| link.index).collect();
         for plan in orphans(&managed, &observed) {
-            tracing::info!("left by an earlier run: {plan}");
+            tracing::info!("left of a link that is gone: {plan}");
             for step in &plan.steps {
                 netlink.apply(&plan, step)?;
             }

@@ -8,7 +8,7 @@ use crate::modem::machine;
 use crate::net::clash::clash;
 use crate::net::dhcp::{self, Lease};
 use crate::net::model::{Desired, Ipv4, Ipv6, MAIN_TABLE, NameServers, Observed, PROTOCOL};
-use crate::net::plan::{Plan, Step, plan};
+use crate::net::plan::{Plan, Step, plan, teardown};
 use crate::policy::budget::Reading;
 use crate::policy::verdict::Proof;
 
@@ -73,6 +73,7 @@ impl Session {
         let link = self.link_name().and_then(|name| observed.link_named(name)).cloned();
         let index = link.as_ref().map(|link| link.index);
         if index != self.link.as_ref().map(|link| link.index) {
+            self.leave(&observed);
             self.unlinked();
             self.adopted = index.and_then(|index| ours(&observed, index));
         }
@@ -91,6 +92,16 @@ impl Session {
             .and_then(|((ipv4, link), observed)| clash(&ipv4, link.index, observed));
         if std::mem::take(&mut self.look_again) {
             self.look();
+        }
+    }
+
+    /// Takes back what outlives a link that is gone: its rules.
+    fn leave(&mut self, observed: &Observed) {
+        let Some(gone) = &self.link else { return };
+        let plan = teardown(&gone.name, gone.index, observed);
+        if !plan.steps.is_empty() {
+            self.busy = true;
+            self.actions.push(Action::Apply(plan));
         }
     }
 

@@ -65,6 +65,14 @@ pub fn plug(root: &Path, path: &str, product: u16, interfaces: &[Interface]) {
 pub fn unplug(root: &Path, path: &str) {
     fs::remove_file(root.join("bus/usb/devices").join(path)).unwrap();
     fs::remove_dir_all(root.join(CONTROLLER).join(path)).unwrap();
+    for class in fs::read_dir(root.join("class")).into_iter().flatten() {
+        for link in fs::read_dir(class.unwrap().path()).unwrap() {
+            let link = link.unwrap().path();
+            if !link.exists() {
+                fs::remove_file(link).unwrap();
+            }
+        }
+    }
 }
 
 fn add_interface(root: &Path, device: &str, path: &str, interface: &Interface) {

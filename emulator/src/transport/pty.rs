@@ -23,7 +23,7 @@ pub struct Pty {
 #[derive(Debug)]
 struct Ends {
     ours: OwnedFd,
-    _host: OwnedFd,
+    host: OwnedFd,
 }
 
 impl Pty {
@@ -56,7 +56,7 @@ impl Transport for Pty {
         }
         let target = PathBuf::from(name.to_string_lossy().into_owned());
         std::os::unix::fs::symlink(target, &self.link)?;
-        self.open = Some(Ends { ours, _host: host });
+        self.open = Some(Ends { ours, host });
         Ok(())
     }
 
@@ -74,6 +74,9 @@ impl Transport for Pty {
     fn read(&mut self) -> std::io::Result<Vec<u8>> {
         let mut bytes = vec![0; CHUNK];
         let Some(ends) = &self.open else { return Ok(Vec::new()) };
+        // A port that one program had for itself is free again when that program
+        // closes it. This one stays open here, so it never comes to that.
+        rustix::termios::ioctl_tiocnxcl(&ends.host)?;
         match rustix::io::read(&ends.ours, &mut bytes) {
             Ok(count) => bytes.truncate(count),
             Err(error) => {

@@ -1,0 +1,272 @@
+//! The real service with an emulated modem, in a network namespace: online,
+//! pulled, killed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use a7670e_emulator::fault::Effect;
+use serde_json::Value;
+
+mod common;
+#[path = "online/rig.rs"]
+mod rig;
+
+use rig::Rig;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_a7670e");
+const INSIDE: &str = "A7670E_TEST_INSIDE";
+
+/// Far more than anything here takes, on a slow machine too.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+const CONFIG: &str = r#"
+[network]
+dns = "none"
+probe = { target = "http://example.test/204" }
+"#;
+
+/// Runs the test `name` again inside. True in the outer run, which is then done.
+fn outside(name: &str) -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        return false;
+    }
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net", "--mount"])
+        .args(["sh", "-c", r#"mount -t sysfs sysfs /sys && exec "$0" --exact "$1" --nocapture"#])
+        .arg(std::env::current_exe().unwrap())
+        .arg(name)
+        .env(INSIDE, "1")
+        .output()
+        .expect("needs unshare(1) of util-linux");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("1 passed"), "no test ran inside: {text}");
+    print!("{text}");
+    true
+}
+
+fn ip(arguments: &str) -> String {
+    let output = Command::new("ip").args(arguments.split(' ')).output().expect("needs iproute2");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {arguments}: {told}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The service.
+struct Service {
+    child: Child,
+    socket: std::path::PathBuf,
+}
+
+impl Service {
+    fn start(root: &Path, config: &str) -> Service {
+        std::fs::write(root.join("a7670e.toml"), config).unwrap();
+        let socket = root.join("control.sock");
+        let mut command = Command::new(PROGRAM);
+        command.arg("run");
+        for (option, name) in [
+            ("--sysfs", "sys"),
+            ("--dev", "dev"),
+            ("--state", "state"),
+            ("--config", "a7670e.toml"),
+            ("--provisioning", "none"),
+            ("--socket", "control.sock"),
+        ] {
+            command.arg(option).arg(root.join(name));
+        }
+        // No bus: this machine's own services are not for tests.
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent");
+        if std::env::var_os("A7670E_TEST_LOG").is_none() {
+            command.stderr(Stdio::null());
+        }
+        Service { child: command.spawn().unwrap(), socket }
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Option<Value> {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).arg("--json").arg("--socket").arg(&self.socket);
+        let output = command.output().unwrap();
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    fn verdict(&self) -> String {
+        let why = self.ask(&["why"]).unwrap_or_default();
+        why[0]["verdict"].as_str().unwrap_or("not running").to_owned()
+    }
+
+    /// Waits for a verdict; tells how long that took.
+    fn wait(&self, verdict: &str) -> Duration {
+        let start = Instant::now();
+        loop {
+            let found = self.verdict();
+            if found == verdict {
+                return start.elapsed();
+            }
+            if start.elapsed() > DEADLINE {
+                let why = self.ask(&["status"]).unwrap_or_default();
+                panic!("{found} instead of {verdict}: {why:#}\n{}", ip("route show table all"));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end.
+    fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended already.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// What carries our mark, in words.
+fn ours() -> String {
+    let mut all = ip("-4 route show table all proto 167");
+    for line in ip("rule show").lines().filter(|line| line.contains("proto 167")) {
+        all.push_str(line);
+    }
+    for line in ip("-4 address show").lines().filter(|line| line.contains("proto 167")) {
+        all.push_str(line);
+    }
+    all
+}
+
+/// Loads a page from the far end, by the route that everybody uses.
+fn download(bytes: usize) -> Duration {
+    let start = Instant::now();
+    let mut stream = TcpStream::connect(("192.0.2.80", 80)).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let request =
+        format!("GET /bytes/{bytes} HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..40]));
+    assert!(answer.len() > bytes);
+    start.elapsed()
+}
+
+#[test]
+fn online_pulled_and_stopped() {
+    if outside("online_pulled_and_stopped") {
+        return;
+    }
+    ip("link set lo up");
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::new(folder.path(), "a7670e-ecm", 300, "");
+    let service = Service::start(folder.path(), CONFIG);
+    println!("online after {:?}", service.wait("online"));
+    assert!(ip("-4 route").contains("default via 192.168.0.1 dev wwan0 proto 167"));
+    println!("100 kB in {:?}", download(100_000));
+
+    let status = service.ask(&["status"]).unwrap();
+    let session = &status["modems"][0]["session"];
+    assert_eq!(session["network"]["plan"], serde_json::json!([]), "{status:#}");
+    assert_eq!(session["network"]["lease"]["address"], "192.168.0.2");
+    assert_eq!(session["cellular"]["phase"], "connected");
+    let at = service.ask(&["at", "AT+CSQ"]).unwrap();
+    assert!(at["lines"][0].as_str().unwrap().starts_with("+CSQ: "), "{at}");
+
+    // Pulled and plugged in again, by itself.
+    assert!(service.ask(&["at", "AT+CRESET"]).is_some());
+    println!("gone after {:?}", service.wait("no-modem"));
+    assert_eq!(ours(), "", "something of ours is left");
+    println!("back after {:?}", service.wait("online"));
+    download(1000);
+
+    service.stop();
+    assert_eq!(ours(), "", "something of ours is left");
+    drop(rig);
+}
+
+/// Whether the modem may use the network, after what happened while nobody
+/// looked after it.
+fn happen(rig: &Rig, number: u32, admitted: bool) -> bool {
+    let (effect, admitted) = match number {
+        0 => (Effect::Denied { cause: 11 }, false),
+        1 | 2 => (Effect::Coverage, true),
+        3 => (Effect::Reset, admitted),
+        _ => (Effect::UsbGone { for_ms: 100 }, admitted),
+    };
+    rig.inflict(effect);
+    admitted
+}
+
+/// What is left while the modem may be used: one of each, all of the same link.
+fn assert_whole() {
+    let index = ip("-o link show wwan0");
+    let index = index.split(':').next().unwrap().trim();
+    let table = (7_670_000 + index.parse::<u32>().unwrap()).to_string();
+    let routes = ip("-4 route show table all proto 167");
+    let of_table = |line: &&str| line.contains(&format!("table {table}"));
+    assert_eq!(routes.lines().filter(of_table).count(), 2, "{routes}");
+    assert_eq!(routes.lines().count(), 3, "{routes}");
+    assert!(routes.contains("default via 192.168.0.1 dev wwan0"), "{routes}");
+    let rules = ip("rule show");
+    let rules: Vec<_> = rules.lines().filter(|line| line.contains("proto 167")).collect();
+    assert!(rules.len() == 2 && rules.iter().all(|rule| rule.contains(&table)), "{rules:?}");
+    let addresses = ip("-4 -o address show");
+    assert_eq!(addresses.matches("dev wwan0").count() + addresses.matches(" wwan0 ").count(), 1);
+}
+
+#[test]
+fn killed_200_times_it_leaves_nothing_wrong() {
+    if outside("killed_200_times_it_leaves_nothing_wrong") {
+        return;
+    }
+    ip("link set lo up");
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::new(folder.path(), "a7670e-ecm", 100, "");
+    let (mut random, mut kills, mut admitted) = (7_u32, 0, true);
+    let mut next = |below: u32| {
+        // Numerical Recipes' LCG: the same moments in every run.
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 16) % below
+    };
+    let (mut slowest, mut slowest_denied) = (Duration::ZERO, Duration::ZERO);
+    let mut service = Service::start(folder.path(), CONFIG);
+    while kills < 200 {
+        for _ in 0..5 {
+            std::thread::sleep(Duration::from_millis(u64::from(next(150))));
+            service.kill();
+            kills += 1;
+            service = Service::start(folder.path(), CONFIG);
+        }
+        service.kill();
+        kills += 1;
+        admitted = match next(8) {
+            event @ 0..5 => happen(&rig, event, admitted),
+            _ => admitted,
+        };
+        service = Service::start(folder.path(), CONFIG);
+        if admitted {
+            slowest = slowest.max(service.wait("online"));
+            assert_whole();
+        } else {
+            slowest_denied = slowest_denied.max(service.wait("denied"));
+            assert_eq!(ours(), "", "something of ours is left");
+        }
+    }
+    println!(
+        "{kills} kills; right again {slowest:?} after the start, taken down after {slowest_denied:?}"
+    );
+    service.stop();
+    assert_eq!(ours(), "", "something of ours is left");
+}

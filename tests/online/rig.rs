@@ -1,0 +1,229 @@
+//! A modem without a bus: the emulated modem's AT port as a pseudo-terminal, its
+//! network function as a TAP device, its place on the bus as a fake sysfs. All in
+//! the network namespace of the test, with the emulator in a thread.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use a7670e_emulator::data::DataPath;
+use a7670e_emulator::data::far::FarEnd;
+use a7670e_emulator::fault::{Effect, FaultScript};
+use a7670e_emulator::modem::{Action, Modem, Port, UsbAction};
+use a7670e_emulator::profile::Profile;
+use a7670e_emulator::transport::{Pty, Transport};
+
+use crate::common::{a76xx_ecm, plug, tree, unplug};
+
+/// How long the emulator waits at most before it looks around again.
+const TURN: Duration = Duration::from_millis(1);
+
+/// Place of the modem on the fake bus.
+pub const PLACE: &str = "1-1";
+
+/// What a test tells the emulator's thread.
+pub type Task = Box<dyn FnOnce(&mut Modem, Duration) + Send>;
+
+pub struct Rig {
+    pub root: PathBuf,
+    tasks: Sender<Task>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Rig {
+    /// A modem of this profile that answers after `boot_ms`; plugged in at once.
+    pub fn new(root: &Path, profile: &str, boot_ms: u64, faults: &str) -> Rig {
+        tree(&root.join("sys"));
+        fs::create_dir_all(root.join("dev")).unwrap();
+        let mut profile = Profile::load(profile).unwrap();
+        profile.timing = profile.timing.scaled(boot_ms);
+        let modem = Modem::new(profile, FaultScript::parse(faults).unwrap(), 7);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (tasks, inbox) = mpsc::channel();
+        let bench = Bench::new(root.to_owned(), modem);
+        let ended = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || bench.run(&inbox, &ended));
+        Rig { root: root.to_owned(), tasks, stop, thread: Some(thread) }
+    }
+
+    /// Has the emulator's thread do something with the modem.
+    pub fn with<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut Modem, Duration) -> T + Send + 'static,
+    ) -> T {
+        let (answer, result) = mpsc::channel();
+        let task = move |modem: &mut Modem, now| answer.send(task(modem, now)).unwrap();
+        self.tasks.send(Box::new(task)).unwrap();
+        result.recv_timeout(Duration::from_secs(30)).expect("the emulator hangs")
+    }
+
+    /// Makes something go wrong, or right.
+    pub fn inflict(&self, effect: Effect) {
+        self.with(move |modem, now| modem.inflict(now, effect));
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A panic there is told of by the assertions that fail here.
+            _ = thread.join();
+        }
+    }
+}
+
+/// What the emulator's thread works with.
+struct Bench {
+    root: PathBuf,
+    modem: Modem,
+    port: Pty,
+    tap: Option<File>,
+    data: DataPath,
+    far: FarEnd,
+    start: Instant,
+}
+
+impl Bench {
+    fn new(root: PathBuf, modem: Modem) -> Bench {
+        let port = Pty::new(Port::At, root.join("dev/ttyUSB1"));
+        let (data, far) = (DataPath::new(7), FarEnd::new(7));
+        Bench { root, modem, port, tap: None, data, far, start: Instant::now() }
+    }
+
+    fn run(mut self, tasks: &Receiver<Task>, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            let now = self.start.elapsed();
+            while let Ok(task) = tasks.try_recv() {
+                task(&mut self.modem, now);
+            }
+            self.modem.advance(now);
+            self.act(now);
+            self.serial(now);
+            self.frames(now);
+            self.act(now);
+            std::thread::sleep(TURN);
+        }
+        self.detach();
+    }
+
+    fn act(&mut self, now: Duration) {
+        for action in self.modem.take() {
+            match action {
+                Action::Serial { port: Port::At, bytes } => self.port.write(&bytes).unwrap(),
+                Action::Serial { .. } => {}
+                Action::Usb(UsbAction::Attach { mac, .. }) => {
+                    self.port.attach().unwrap();
+                    let tap = tap("wwan0", mac);
+                    carrier(&tap, self.modem.link().carrier);
+                    self.tap = Some(tap);
+                    self.data.attach(now, self.modem.link());
+                    plug(&self.root.join("sys"), PLACE, 0x9011, &a76xx_ecm(0, "wwan0"));
+                    // The kernel tells of the network device before the fake sysfs
+                    // has it; real ones tell of each interface.
+                    nudge();
+                }
+                Action::Usb(UsbAction::Detach) => self.detach(),
+                Action::Link(link) => {
+                    self.data.set_link(now, &link);
+                    if let Some(tap) = &self.tap {
+                        carrier(tap, link.carrier);
+                    }
+                }
+            }
+        }
+    }
+
+    fn detach(&mut self) {
+        if self.tap.is_some() {
+            unplug(&self.root.join("sys"), PLACE);
+            self.port.detach();
+            self.tap = None;
+        }
+    }
+
+    fn serial(&mut self, now: Duration) {
+        let bytes = self.port.read().unwrap();
+        if !bytes.is_empty() {
+            self.modem.write(now, Port::At, &bytes);
+        }
+    }
+
+    fn frames(&mut self, now: Duration) {
+        let Some(tap) = &mut self.tap else { return };
+        let mut buffer = [0; 2048];
+        while let Ok(length) = tap.read(&mut buffer) {
+            self.data.from_host(now, &buffer[..length]);
+        }
+        for packet in self.data.advance(now) {
+            self.far.take_in(now, packet);
+        }
+        self.far.advance(now);
+        while self.data.takes(now) {
+            let Some(packet) = self.far.give_out() else { break };
+            self.data.from_far(now, packet);
+            self.data.advance_down(now);
+        }
+        while let Some(frame) = self.data.to_host() {
+            // Down, or without room: lost, as on a wire.
+            _ = tap.write(&frame);
+        }
+        let (up, down) = self.data.carried();
+        if up + down > 0 {
+            self.modem.traffic(now, up, down);
+        }
+    }
+}
+
+/// `struct ifreq` of linux/if.h with flags.
+#[repr(C)]
+struct InterfaceRequest {
+    name: [u8; 16],
+    flags: libc::c_short,
+    rest: [u8; 22],
+}
+
+/// Makes a TAP device; it is gone when the file is closed.
+fn tap(name: &str, mac: [u8; 6]) -> File {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open("/dev/net/tun")
+        .expect("needs /dev/net/tun");
+    let mut request = InterfaceRequest {
+        name: [0; 16],
+        // linux/if_tun.h: IFF_TAP, IFF_NO_PI.
+        flags: 0x0002 | 0x1000,
+        rest: [0; 22],
+    };
+    request.name[..name.len()].copy_from_slice(name.as_bytes());
+    // SAFETY: TUNSETIFF (linux/if_tun.h) takes a `struct ifreq`, of whose size
+    // and layout this one is.
+    let done = unsafe { libc::ioctl(file.as_raw_fd(), 0x4004_54ca, &raw mut request) };
+    assert_eq!(done, 0, "TUNSETIFF: {}", std::io::Error::last_os_error());
+    let mac: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    super::ip(&format!("link set {name} address {}", mac.join(":")));
+    file
+}
+
+fn carrier(tap: &File, on: bool) {
+    let on = libc::c_int::from(on);
+    // SAFETY: TUNSETCARRIER (linux/if_tun.h) takes a pointer to an int.
+    let done = unsafe { libc::ioctl(tap.as_raw_fd(), 0x4004_54e2, &raw const on) };
+    assert_eq!(done, 0, "TUNSETCARRIER: {}", std::io::Error::last_os_error());
+}
+
+/// Makes the kernel tell of a device.
+fn nudge() {
+    super::ip("link add nudge type veth peer name egdun");
+    super::ip("link del nudge");
+}
