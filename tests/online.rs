@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use a7670e_emulator::fault::Effect;
+use a7670e_emulator::link::LinkFaults;
 use serde_json::Value;
 
 mod common;
@@ -196,6 +197,23 @@ fn online_pulled_and_stopped() {
     drop(rig);
 }
 
+/// What the owner wrote.
+const RESOLV_CONF: &str = "nameserver 10.9.9.9\n";
+
+/// Gives this mount namespace an /etc and a /var/lib of its own.
+fn own_etc() {
+    for folder in ["/etc", "/var/lib"] {
+        let status = Command::new("mount").args(["-t", "tmpfs", "tmpfs", folder]).status().unwrap();
+        assert!(status.success());
+    }
+    std::fs::create_dir("/var/lib/a7670e").unwrap();
+    std::fs::write("/etc/resolv.conf", RESOLV_CONF).unwrap();
+}
+
+fn resolv_conf() -> String {
+    std::fs::read_to_string("/etc/resolv.conf").unwrap()
+}
+
 /// Whether the modem may use the network, after what happened while nobody
 /// looked after it.
 fn happen(rig: &Rig, number: u32, admitted: bool) -> bool {
@@ -232,7 +250,9 @@ fn killed_200_times_it_leaves_nothing_wrong() {
         return;
     }
     ip("link set lo up");
+    own_etc();
     let folder = tempfile::tempdir().unwrap();
+    let config = CONFIG.replace("none", "resolv.conf");
     let rig = Rig::new(folder.path(), "a7670e-ecm", 100, "");
     let (mut random, mut kills, mut admitted) = (7_u32, 0, true);
     let mut next = |below: u32| {
@@ -241,13 +261,13 @@ fn killed_200_times_it_leaves_nothing_wrong() {
         (random >> 16) % below
     };
     let (mut slowest, mut slowest_denied) = (Duration::ZERO, Duration::ZERO);
-    let mut service = Service::start(folder.path(), CONFIG);
+    let mut service = Service::start(folder.path(), &config);
     while kills < 200 {
         for _ in 0..5 {
             std::thread::sleep(Duration::from_millis(u64::from(next(150))));
             service.kill();
             kills += 1;
-            service = Service::start(folder.path(), CONFIG);
+            service = Service::start(folder.path(), &config);
         }
         service.kill();
         kills += 1;
@@ -255,13 +275,15 @@ fn killed_200_times_it_leaves_nothing_wrong() {
             event @ 0..5 => happen(&rig, event, admitted),
             _ => admitted,
         };
-        service = Service::start(folder.path(), CONFIG);
+        service = Service::start(folder.path(), &config);
         if admitted {
             slowest = slowest.max(service.wait("online"));
             assert_whole();
+            assert!(resolv_conf().contains("nameserver 192.168.0.1\n"), "{}", resolv_conf());
         } else {
             slowest_denied = slowest_denied.max(service.wait("denied"));
             assert_eq!(ours(), "", "something of ours is left");
+            assert_eq!(resolv_conf(), RESOLV_CONF);
         }
     }
     println!(
@@ -269,4 +291,110 @@ fn killed_200_times_it_leaves_nothing_wrong() {
     );
     service.stop();
     assert_eq!(ours(), "", "something of ours is left");
+    assert_eq!(resolv_conf(), RESOLV_CONF);
+}
+
+/// The commands of coming up: at each the modem is pulled.
+const STEPS: [&str; 14] = [
+    "ATE0",
+    "AT+CMEE=1",
+    "AT+CFUN?",
+    "AT+CICCID",
+    "AT+CPIN?",
+    "AT+CEREG=2",
+    "AT+CGREG=2",
+    "AT+CIMI",
+    "AT+CRSM=176,28589,0,0,4",
+    "AT+CGDCONT?",
+    "AT+CEREG?",
+    "AT+DIALMODE?",
+    "AT+CGPADDR=1",
+    "AT+CGMM",
+];
+
+#[test]
+fn pulled_at_each_step_it_comes_back_by_itself() {
+    if outside("pulled_at_each_step_it_comes_back_by_itself") {
+        return;
+    }
+    ip("link set lo up");
+    for step in STEPS {
+        let folder = tempfile::tempdir().unwrap();
+        let faults =
+            format!("[[fault]]\non_command = \"{step}\"\neffect = \"usb_gone\"\nfor_ms = 300\n");
+        let rig = Rig::new(folder.path(), "a7670e-ecm", 100, &faults);
+        let service = Service::start(folder.path(), CONFIG);
+        let took = service.wait("online");
+        println!("pulled for 300 ms at {step}: online {took:.1?} after the start");
+        assert_whole();
+        service.stop();
+        drop(rig);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::new(folder.path(), "a7670e-ecm", 100, "");
+    let service = Service::start(folder.path(), CONFIG);
+    service.wait("online");
+    let start = Instant::now();
+    // Half a gigabyte does not get through in the time that it takes to pull it.
+    // The thread ends with the program: TCP waits for minutes before it gives up.
+    std::thread::spawn(|| std::panic::catch_unwind(|| download(500_000_000)));
+    while rig.with(|modem, _| modem.carried().1) < 1_000_000 {
+        assert!(start.elapsed() < DEADLINE, "the download does not begin");
+    }
+    rig.inflict(Effect::UsbGone { for_ms: 300 });
+    service.wait("no-modem");
+    service.wait("online");
+    println!("pulled while downloading: online again after {:.1?}", start.elapsed());
+    download(1000);
+    service.stop();
+    drop(rig);
+}
+
+fn way() -> String {
+    ip("route get 192.0.2.80")
+}
+
+fn wait_for_way(device: &str) -> Duration {
+    let start = Instant::now();
+    while !way().contains(&format!("dev {device} ")) {
+        assert!(start.elapsed() < DEADLINE, "not {device}: {}", ip("route"));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    start.elapsed()
+}
+
+#[test]
+fn of_two_uplinks_the_metric_decides_and_the_other_takes_over() {
+    if outside("of_two_uplinks_the_metric_decides_and_the_other_takes_over") {
+        return;
+    }
+    ip("link set lo up");
+    ip("link add eth0 type veth peer name router");
+    ip("link set router up");
+    ip("link set eth0 up");
+    ip("address add 10.0.0.2/24 dev eth0");
+    ip("route add default via 10.0.0.1 dev eth0 metric 100");
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::new(folder.path(), "a7670e-ecm", 100, "");
+    let config = CONFIG.replace("/204\"", "/204\", interval = 2");
+    let service = Service::start(folder.path(), &config);
+    service.wait("online");
+    wait_for_way("eth0");
+    ip("link set eth0 down");
+    println!("the cable is pulled: the modem takes over after {:.1?}", wait_for_way("wwan0"));
+    download(1000);
+
+    // Now the modem comes first, and its line dies while the link stays.
+    ip("link set eth0 up");
+    ip("route add default via 10.0.0.1 dev eth0 metric 900");
+    wait_for_way("wwan0");
+    let dead = LinkFaults { no_internet: true, ..LinkFaults::default() };
+    rig.inflict(Effect::Link { faults: dead });
+    println!("the line is dead: the cable takes over after {:.1?}", wait_for_way("eth0"));
+    assert_eq!(service.verdict(), "no-internet");
+    rig.inflict(Effect::Link { faults: LinkFaults::default() });
+    println!("the line is back: the modem is used after {:.1?}", wait_for_way("wwan0"));
+    download(1000);
+    service.stop();
+    drop(rig);
 }

@@ -317,10 +317,10 @@ impl Session {
     }
 
     pub(super) fn prove(&mut self, now: Duration) {
-        let proven_for = self.timers.proof_of;
-        let address = self.lease().map(|lease| lease.address);
-        let current = (self.route() == Some(true)).then_some(address).flatten();
-        if current != proven_for {
+        // Not by whether the route is there: a failed proof changes the route, and
+        // that must not make it forgotten.
+        let current = self.desired().and_then(|desired| desired.ipv4).map(|ipv4| ipv4.address);
+        if current != self.timers.proof_of {
             self.timers.proof_of = current;
             self.prover.restart(now);
         }

@@ -32,7 +32,6 @@ pub const PLACE: &str = "1-1";
 pub type Task = Box<dyn FnOnce(&mut Modem, Duration) + Send>;
 
 pub struct Rig {
-    pub root: PathBuf,
     tasks: Sender<Task>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -51,7 +50,7 @@ impl Rig {
         let bench = Bench::new(root.to_owned(), modem);
         let ended = Arc::clone(&stop);
         let thread = std::thread::spawn(move || bench.run(&inbox, &ended));
-        Rig { root: root.to_owned(), tasks, stop, thread: Some(thread) }
+        Rig { tasks, stop, thread: Some(thread) }
     }
 
     /// Has the emulator's thread do something with the modem.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{Outcome, Target, dns_answer, dns_query, http_status};
@@ -44,15 +45,25 @@ pub async fn probe(
                 None => Outcome::Nothing,
             })
         }
-        None => {
-            for address in &target.fallback {
-                if connect(link, *address).await?.is_some() {
-                    return Ok(Outcome::NoDns);
-                }
-            }
-            Ok(Outcome::Nothing)
+        None if reached(link, &target.fallback).await? => Ok(Outcome::NoDns),
+        None => Ok(Outcome::Nothing),
+    }
+}
+
+/// Whether any of these takes a connection; all are tried at once, as on a dead
+/// line each costs the whole wait.
+async fn reached(link: &str, addresses: &[SocketAddrV4]) -> io::Result<bool> {
+    let mut tries = JoinSet::new();
+    for address in addresses.iter().copied() {
+        let link = link.to_owned();
+        tries.spawn(async move { connect(&link, address).await });
+    }
+    while let Some(done) = tries.join_next().await {
+        if done.map_err(io::Error::other)??.is_some() {
+            return Ok(true);
         }
     }
+    Ok(false)
 }
 
 async fn name(link: &str, server: IpAddr, host: &str, id: u16) -> io::Result<Option<Ipv4Addr>> {
