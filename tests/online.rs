@@ -185,6 +185,17 @@ fn online_pulled_and_stopped() {
     let at = service.ask(&["at", "AT+CSQ"]).unwrap();
     assert!(at["lines"][0].as_str().unwrap().starts_with("+CSQ: "), "{at}");
 
+    let url = "http://192.0.2.80/bytes/400000";
+    let measured = service.ask(&["test", url, "--bytes", "300000"]).unwrap();
+    println!("test: {measured}");
+    assert_eq!(measured["lost"][0], 0);
+    assert!(measured["down_bit_s"].as_u64() > Some(100_000), "{measured}");
+    assert!((100_000..400_000).contains(&measured["bytes"].as_u64().unwrap()), "{measured}");
+    let report = service.ask(&["doctor"]).unwrap();
+    let failed = report.as_array().unwrap().iter().filter(|line| line["ok"] == false);
+    let failed: Vec<_> = failed.filter(|line| line["harmless"].is_null()).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+
     // Pulled and plugged in again, by itself.
     assert!(service.ask(&["at", "AT+CRESET"]).is_some());
     println!("gone after {:?}", service.wait("no-modem"));

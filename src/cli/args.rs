@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Error, Parser, ValueExt};
 
+use super::test::DEFAULT_TARGET;
 use crate::daemon::Options;
 use crate::modem::usb_path::UsbPath;
 use crate::protocol;
@@ -26,6 +27,11 @@ Commands:
   at CMD     Sends an AT command through the service: a7670e at AT+CSQ
   record FILE  Records what is said on the AT port to FILE, with all that tells
              who you are replaced, for the emulator and for bug reports.
+  test [URL] Latency, loss and bandwidth through the modem, within a budget of
+             bytes, by a page with plain HTTP
+             (default http://speedtest.tele2.net/10MB.zip).
+  doctor     Asks the modem all there is to ask, and says which errors are
+             harmless; ten seconds.
   metrics    The same as status, as Prometheus text.
   run        The service: finds the modem, brings it online, keeps it there.
              Normally started by systemd (systemctl start a7670e).
@@ -35,10 +41,11 @@ Commands:
 Options of all but run and net-name:
   --modem PLACE    the modem at this place on the USB bus, for example 1-1.2
   --socket PATH    the control socket (default /run/a7670e/control.sock)
-  --json           status, why, plan, usage, at: JSON instead of text
+  --json           status, why, plan, usage, at, test, doctor: JSON, not text
   --watch          status, why, signal: again every second, until Ctrl-C
   --timeout S      at: seconds that the modem may take
   --seconds S      record: how long (default 60)
+  --bytes N        test: most bytes to spend (default 2000000)
 
 Options of run:
   --socket PATH        the control socket
@@ -96,6 +103,15 @@ pub enum Question {
         /// Seconds that it may take.
         timeout_s: Option<u16>,
     },
+    /// Measure the connection.
+    Test {
+        /// The page to load.
+        target: String,
+        /// Most bytes to spend.
+        bytes: u64,
+    },
+    /// Ask the modem all there is to ask.
+    Doctor,
     /// Record the AT port.
     Record {
         /// To this file.
@@ -136,9 +152,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
         "help" => Ok(Command::Help),
         "run" => run(&mut parser),
         "net-name" => net_name(&mut parser),
-        "status" | "why" | "plan" | "signal" | "usage" | "metrics" | "at" | "record" => {
-            ask(&command, &mut parser)
-        }
+        "status" | "why" | "plan" | "signal" | "usage" | "metrics" | "doctor" | "at" | "record"
+        | "test" => ask(&command, &mut parser),
         other => Err(format!("there is no command `{other}`").into()),
     }
 }
@@ -165,16 +180,19 @@ fn ask(name: &str, parser: &mut Parser) -> Result<Command, Error> {
     let socket = PathBuf::from(protocol::SOCKET);
     let mut asked = Asked { socket, modem: None, json: false, watch: false };
     let mut word: Option<OsString> = None;
-    let (mut timeout_s, mut seconds) = (None, 60);
+    let (mut timeout_s, mut seconds, mut bytes) = (None, 60, 2_000_000);
     while let Some(arg) = parser.next()? {
         match (arg, name) {
             (Long("socket"), _) => asked.socket = parser.value()?.into(),
             (Long("modem"), _) => asked.modem = Some(parser.value()?.parse()?),
-            (Long("json"), "status" | "why" | "plan" | "usage" | "at") => asked.json = true,
+            (Long("json"), "status" | "why" | "plan" | "usage" | "at" | "test" | "doctor") => {
+                asked.json = true;
+            }
             (Long("watch"), "status" | "why" | "signal") => asked.watch = true,
             (Long("timeout"), "at") => timeout_s = Some(parser.value()?.parse()?),
             (Long("seconds"), "record") => seconds = parser.value()?.parse()?,
-            (Value(value), "at" | "record") if word.is_none() => word = Some(value),
+            (Long("bytes"), "test") => bytes = parser.value()?.parse()?,
+            (Value(value), "at" | "record" | "test") if word.is_none() => word = Some(value),
             (Short('h') | Long("help"), _) => return Ok(Command::Help),
             (other, _) => return Err(other.unexpected()),
         }
@@ -184,6 +202,14 @@ fn ask(name: &str, parser: &mut Parser) -> Result<Command, Error> {
         ("at", None) => return Err("at needs a command, for example AT+CSQ".into()),
         ("record", Some(word)) => Question::Record { file: word.into(), seconds },
         ("record", None) => return Err("record needs the name of a file to make".into()),
+        ("test", word) => {
+            let target = match word {
+                Some(word) => word.string()?,
+                None => DEFAULT_TARGET.to_owned(),
+            };
+            Question::Test { target, bytes }
+        }
+        ("doctor", _) => Question::Doctor,
         ("why", _) => Question::Why,
         ("plan", _) => Question::Plan,
         ("signal", _) => Question::Signal,
@@ -240,6 +266,8 @@ mod tests {
         assert_eq!(parsed("at --timeout 5 AT+CSQ"), Ok(Command::Ask(at, asked())));
         let record = Question::Record { file: "x.txt".into(), seconds: 9 };
         assert_eq!(parsed("record x.txt --seconds 9"), Ok(Command::Ask(record, asked())));
+        let test = Question::Test { target: "http://x/y".into(), bytes: 5 };
+        assert_eq!(parsed("test --bytes 5 http://x/y"), Ok(Command::Ask(test, asked())));
         assert_eq!(parsed("net-name usb0"), Ok(Command::NetName { device: "usb0".into() }));
     }
 
@@ -267,8 +295,13 @@ mod tests {
 
     #[test]
     fn the_help_names_the_real_defaults() {
-        let defaults =
-            [protocol::SOCKET, config::CONFIG, config::PROVISIONING, crate::state::FOLDER];
+        let defaults = [
+            protocol::SOCKET,
+            config::CONFIG,
+            config::PROVISIONING,
+            crate::state::FOLDER,
+            DEFAULT_TARGET,
+        ];
         for default in defaults {
             assert!(HELP.contains(default), "{default}");
         }

@@ -3,11 +3,13 @@
 mod args;
 mod at;
 mod client;
+mod doctor;
 mod metrics;
 mod plan;
 mod record;
 mod signal;
 mod status;
+mod test;
 mod usage;
 mod why;
 
@@ -73,6 +75,10 @@ fn ask(question: &Question, asked: &Asked) -> Result<()> {
         Question::Record { file, seconds } => {
             return record::record(&mut client, asked, file, *seconds);
         }
+        Question::Test { target, bytes } => {
+            return test::test(&mut client, asked, target, *bytes);
+        }
+        Question::Doctor => return doctor::doctor(&mut client, asked),
         Question::Status => status::render,
         Question::Why => why::render,
         Question::Plan => plan::render,
