@@ -14,11 +14,11 @@ use crate::policy::ladder::{DEFAULT, Limit, Rung};
 /// counters (10 s at 1 Mbit/s), and what the provider counts but we do not see.
 const RESERVE: u64 = 1_500_000;
 
-/// Public resolvers by TCP: who reaches one of them without finding names has a
-/// dead name server, not a dead line. Cloudflare's and Quad9's.
+/// Public resolvers, which have web servers too: who reaches one of them without
+/// finding names has a dead name server, not a dead line. Cloudflare's, Quad9's.
 const FALLBACK: [SocketAddrV4; 2] = [
-    SocketAddrV4::new(Ipv4Addr::new(1, 1, 1, 1), 53),
-    SocketAddrV4::new(Ipv4Addr::new(9, 9, 9, 9), 53),
+    SocketAddrV4::new(Ipv4Addr::new(1, 1, 1, 1), 80),
+    SocketAddrV4::new(Ipv4Addr::new(9, 9, 9, 9), 443),
 ];
 
 /// The wishes of the owner.

@@ -5,6 +5,8 @@ use crate::data::packet;
 
 /// The only zone.
 const ZONE: &str = "example.test";
+/// Where Android, ChromeOS and `a7670e` ask whether they are online.
+const CHECK: &str = "connectivitycheck.gstatic.com";
 /// Seconds that an answer may be kept.
 const TTL: u32 = 60;
 /// Longest question by TCP that is taken, in bytes: one name and its header
@@ -13,8 +15,9 @@ const LONGEST: usize = 1024;
 /// TYPE A, CLASS IN.
 const ADDRESS: (u16, u16) = (1, 1);
 
-/// The answer to a DNS message with one question. Every name of the zone is
-/// [`HOST`], and has no data but its address; with `portal`, so is every name.
+/// The answer to a DNS message with one question. Every name of the zone,
+/// and that of the connectivity check, is [`HOST`] and has no data but its
+/// address; with `portal`, so is every name.
 pub fn resolve(message: &[u8], portal: bool) -> Option<Vec<u8>> {
     let flags = packet::word(message, 2)?;
     // A standard query with one question.
@@ -23,7 +26,7 @@ pub fn resolve(message: &[u8], portal: bool) -> Option<Vec<u8>> {
     }
     let (name, end) = name(message)?;
     let asked = (packet::word(message, end)?, packet::word(message, end + 2)?);
-    let ours = portal || name == ZONE || name.ends_with(".example.test");
+    let ours = portal || name == ZONE || name.ends_with(".example.test") || name == CHECK;
     let answers = u16::from(ours && asked == ADDRESS);
     let code = if ours { 0 } else { 3 };
     let mut reply = message[..2].to_vec();

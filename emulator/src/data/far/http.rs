@@ -5,7 +5,7 @@
 //! | `GET /`         | a line of text                                         |
 //! | `GET /bytes/N`  | N bytes, at most [`MOST`]; the one at offset i is i mod 251 |
 //! | `POST /count`   | how many bytes the request's body has                  |
-//! | `GET /204`      | 204, as connectivity checks want it                    |
+//! | `GET /204`      | 204, as connectivity checks want it; `/generate_204` too |
 //!
 //! A captive portal answers every request 302, but those to itself.
 
@@ -140,7 +140,7 @@ impl Exchange {
         }
         match (known, request.path.as_str()) {
             (true, "/") => self.answer("200 OK", "", "far end of the a7670e-emulator\n", head),
-            (true, "/204") => self.answer("204 No Content", "", "", head),
+            (true, "/204" | "/generate_204") => self.answer("204 No Content", "", "", head),
             (true, path) => match path.strip_prefix("/bytes/").map(str::parse::<u64>) {
                 Some(Ok(count @ 0..=MOST)) => self.begin_stream(count, head),
                 Some(_) => {

@@ -2,7 +2,7 @@
 //! and to load it, without any privilege.
 //!
 //! It answers echo requests to every address, DNS questions to every address
-//! by UDP and to [`RESOLVER`] by TCP, and, at [`HOST`], HTTP on port 80 (see
+//! by UDP and to [`RESOLVER`] by TCP, and, at [`HOST`] and [`PUBLIC`], HTTP on port 80 (see
 //! [`http`]) and whatever is said to port 7 with the same (RFC 862).
 //!
 //! As a captive portal it resolves every name to [`HOST`], redirects HTTP at
@@ -23,6 +23,9 @@ use tcp::Tcp;
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
 /// Every host of `example.test`.
 pub const HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
+/// A host that is known by its number: Cloudflare's resolver, whose web server
+/// `a7670e` asks when names are not found.
+pub const PUBLIC: Ipv4Addr = Ipv4Addr::new(1, 1, 1, 1);
 /// DNS (RFC 1035).
 const DNS: u16 = 53;
 

@@ -15,7 +15,7 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::{Duration as Span, Instant};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
-use super::{DNS, HOST, RESOLVER, Talk, dns, http};
+use super::{DNS, HOST, PUBLIC, RESOLVER, Talk, dns, http};
 use crate::data::packet::{self, Header};
 
 /// The packets' size on the carrier's line, in bytes: Ethernet's (RFC 894), so
@@ -287,7 +287,9 @@ fn opening(packet: &[u8]) -> Option<[(Ipv4Addr, u16); 2]> {
 fn server(address: Ipv4Addr, port: u16, portal: bool) -> Option<Box<dyn Talk + Send>> {
     match port {
         DNS if address == RESOLVER => Some(Box::new(dns::Stream::new(portal))),
-        HTTP if portal || address == HOST => Some(Box::new(http::Exchange::new(portal))),
+        HTTP if portal || [HOST, PUBLIC].contains(&address) => {
+            Some(Box::new(http::Exchange::new(portal)))
+        }
         ECHO if address == HOST && !portal => Some(Box::new(Echo::default())),
         _ => None,
     }
