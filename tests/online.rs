@@ -14,6 +14,8 @@ use a7670e_emulator::link::LinkFaults;
 use serde_json::Value;
 
 mod common;
+use common::tree;
+
 #[path = "online/rig.rs"]
 mod rig;
 
@@ -38,7 +40,7 @@ fn outside(name: &str) -> bool {
     }
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "--net", "--mount"])
-        .args(["sh", "-c", r#"mount -t sysfs sysfs /sys && exec "$0" --exact "$1" --nocapture"#])
+        .args(["sh", "-c", r#"mount -t sysfs sysfs /sys && exec "$0" --exact "$1" --nocapture --include-ignored"#])
         .arg(std::env::current_exe().unwrap())
         .arg(name)
         .env(INSIDE, "1")
@@ -408,4 +410,61 @@ fn of_two_uplinks_the_metric_decides_and_the_other_takes_over() {
     download(1000);
     service.stop();
     drop(rig);
+}
+
+/// Not a test: `cargo xtask bench online` runs it and reads what it prints, a
+/// name and a number a line.
+#[test]
+#[ignore = "a measurement"]
+fn bench() {
+    if outside("bench") {
+        return;
+    }
+    ip("link set lo up");
+    let mut rounds = Vec::new();
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        // The service first, as at a boot: it waits for the modem.
+        tree(&folder.path().join("sys"));
+        let service = Service::start(folder.path(), CONFIG);
+        while service.ask(&["status"]).is_none() {}
+        let rig = Rig::new(folder.path(), "a7670e-ecm", 100, "");
+        let state = |status: &Value| status["modems"][0]["session"].clone();
+        let mut times = [None::<Duration>; 3];
+        let mut start = None;
+        while times.iter().any(Option::is_none) {
+            if start.is_none() && rig.is_ready() {
+                start = Some(Instant::now());
+            }
+            let Some(start) = start else { continue };
+            let session = state(&service.ask(&["status"]).unwrap());
+            let found = [
+                !session["cellular"]["registration"].is_null(),
+                session["network"]["metric"].is_u64()
+                    && session["network"]["plan"].as_array().is_some_and(Vec::is_empty),
+                session["verdict"] == "online",
+            ];
+            for (time, found) in times.iter_mut().zip(found) {
+                if found && time.is_none() {
+                    *time = Some(start.elapsed());
+                }
+            }
+            assert!(start.elapsed() < DEADLINE, "{session:#}");
+        }
+        rounds.push(times.map(|time| time.unwrap().as_millis()));
+        let memory = std::fs::read_to_string(format!("/proc/{}/status", service.child.id()));
+        let memory = memory.unwrap();
+        for line in memory.lines() {
+            if let Some(kib) = line.strip_prefix("VmRSS:") {
+                println!("rss_kib {}", kib.trim().trim_end_matches(" kB"));
+            }
+        }
+        service.stop();
+    }
+    for (name, at) in [("registered_ms", 0), ("route_ms", 1), ("proven_ms", 2)] {
+        let mut values: Vec<_> = rounds.iter().map(|round| round[at]).collect();
+        values.sort_unstable();
+        println!("{name} {}", values[values.len() / 2]);
+    }
+    println!("binary_bytes {}", std::fs::metadata(PROGRAM).unwrap().len());
 }

@@ -34,6 +34,7 @@ pub type Task = Box<dyn FnOnce(&mut Modem, Duration) + Send>;
 pub struct Rig {
     tasks: Sender<Task>,
     stop: Arc<AtomicBool>,
+    ready: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -48,9 +49,15 @@ impl Rig {
         let stop = Arc::new(AtomicBool::new(false));
         let (tasks, inbox) = mpsc::channel();
         let bench = Bench::new(root.to_owned(), modem);
+        let ready = Arc::clone(&bench.ready);
         let ended = Arc::clone(&stop);
         let thread = std::thread::spawn(move || bench.run(&inbox, &ended));
-        Rig { tasks, stop, thread: Some(thread) }
+        Rig { tasks, stop, ready, thread: Some(thread) }
+    }
+
+    /// Whether the modem has said `*ATREADY`.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
     }
 
     /// Has the emulator's thread do something with the modem.
@@ -88,6 +95,7 @@ struct Bench {
     tap: Option<File>,
     data: DataPath,
     far: FarEnd,
+    ready: Arc<AtomicBool>,
     start: Instant,
 }
 
@@ -95,7 +103,8 @@ impl Bench {
     fn new(root: PathBuf, modem: Modem) -> Bench {
         let port = Pty::new(Port::At, root.join("dev/ttyUSB1"));
         let (data, far) = (DataPath::new(7), FarEnd::new(7));
-        Bench { root, modem, port, tap: None, data, far, start: Instant::now() }
+        let (ready, start) = (Arc::default(), Instant::now());
+        Bench { root, modem, port, tap: None, data, far, ready, start }
     }
 
     fn run(mut self, tasks: &Receiver<Task>, stop: &AtomicBool) {
@@ -117,7 +126,12 @@ impl Bench {
     fn act(&mut self, now: Duration) {
         for action in self.modem.take() {
             match action {
-                Action::Serial { port: Port::At, bytes } => self.port.write(&bytes).unwrap(),
+                Action::Serial { port: Port::At, bytes } => {
+                    if bytes.windows(8).any(|part| part == b"*ATREADY") {
+                        self.ready.store(true, Ordering::Relaxed);
+                    }
+                    self.port.write(&bytes).unwrap();
+                }
                 Action::Serial { .. } => {}
                 Action::Usb(UsbAction::Attach { mac, .. }) => {
                     self.port.attach().unwrap();
