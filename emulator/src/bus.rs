@@ -1,31 +1,32 @@
 //! The modem's USB side at run time: its device, the connection to a host, and
 //! the packets that cross it.
 
+use std::io;
 use std::time::Duration;
 
 use rustix::event::PollFd;
 
 use crate::data::DataPath;
-use crate::data::far::FarEnd;
+use crate::data::side::FarSide;
 use crate::modem::{Action, Modem, UsbAction};
 use crate::profile::Usb;
 use crate::usb::device::{Device, Event};
-use crate::usb::redir::port::RedirPort;
+use crate::usb::host::HostPort;
 
 /// A USB bus with at most this one device on it.
 #[derive(Debug)]
 pub struct Bus {
     usb: Usb,
-    port: RedirPort,
+    port: HostPort,
     device: Option<Device>,
     data: DataPath,
-    far: FarEnd,
+    far: FarSide,
 }
 
 impl Bus {
     /// A bus behind `port` for the device `usb`, whose packets take `data`
     /// to `far`.
-    pub fn new(usb: Usb, port: RedirPort, data: DataPath, far: FarEnd) -> Self {
+    pub fn new(usb: Usb, port: HostPort, data: DataPath, far: FarSide) -> Self {
         Self { usb, port, device: None, data, far }
     }
 
@@ -49,7 +50,7 @@ impl Bus {
             }
             Action::Link(link) => {
                 self.data.set_link(now, link);
-                self.far.set_portal(link.faults.captive_portal);
+                self.far.set_faults(&link.faults);
                 if let Some(device) = &mut self.device {
                     device.set_carrier(link.carrier);
                 }
@@ -58,8 +59,12 @@ impl Bus {
     }
 
     /// What to wait on.
-    pub fn poll_fd(&self) -> Option<PollFd<'_>> {
-        self.port.poll_fd()
+    pub fn poll_fds(&self, now: Duration) -> Vec<PollFd<'_>> {
+        let mut fds = self.port.poll_fds();
+        if self.device.is_some() && self.data.takes(now) {
+            fds.extend(self.far.poll_fd());
+        }
+        fds
     }
 
     /// When to call [`Self::run`] although nothing happens.
@@ -74,27 +79,25 @@ impl Bus {
     }
 
     /// Moves what can be moved without waiting.
-    pub fn run(&mut self, now: Duration, modem: &mut Modem) {
+    ///
+    /// # Errors
+    /// The far end is gone.
+    pub fn run(&mut self, now: Duration, modem: &mut Modem) -> io::Result<()> {
         self.port.run(now, self.device.as_mut());
-        let Some(device) = &mut self.device else { return };
+        let Some(device) = &mut self.device else { return Ok(()) };
         for event in device.take() {
             match event {
                 Event::Serial(port, bytes) => modem.write(now, port, &bytes),
                 Event::Line(port, dtr) => modem.line_state(now, port, dtr),
+                Event::Reset => modem.usb_reset(now),
                 Event::Frame(frame) => self.data.from_host(now, &frame),
             }
         }
         for packet in self.data.advance(now) {
-            self.far.take_in(now, packet);
+            self.far.take_in(now, packet)?;
         }
-        self.far.advance(now);
         while self.data.takes(now) {
-            // The servers say more when what they said is taken.
-            let packet = self.far.give_out().or_else(|| {
-                self.far.advance(now);
-                self.far.give_out()
-            });
-            let Some(packet) = packet else { break };
+            let Some(packet) = self.far.give_out(now)? else { break };
             self.data.from_far(now, packet);
             // What nothing delays is through at once.
             self.data.advance_down(now);
@@ -109,5 +112,6 @@ impl Bus {
         }
         // What came just now goes out at once.
         self.port.run(now, self.device.as_mut());
+        Ok(())
     }
 }

@@ -62,9 +62,19 @@ pub struct State {
 
 impl Modem {
     /// Carries out a control command; `None` is: done, nothing to tell.
-    pub fn command(&mut self, now: Duration, command: ControlCommand) -> Option<Reply> {
-        match command {
+    ///
+    /// # Errors
+    /// What a modem of this profile lacks for it.
+    pub fn command(
+        &mut self,
+        now: Duration,
+        command: ControlCommand,
+    ) -> Result<Option<Reply>, String> {
+        Ok(match command {
             ControlCommand::Inflict { fault } => {
+                if let Some(lacks) = fault.lacks(&self.profile) {
+                    return Err(lacks);
+                }
                 self.inflict(now, fault);
                 None
             }
@@ -77,12 +87,12 @@ impl Modem {
                 self.advance(now);
                 Some(Reply::Sent(self.sent_messages().to_vec()))
             }
-        }
+        })
     }
 }
 
 /// A command under way, and where its answer goes.
-type Asked = (ControlCommand, Sender<Option<Reply>>);
+type Asked = (ControlCommand, Sender<Result<Option<Reply>, String>>);
 
 /// The control socket. Threads of its own read it; the modem is touched by
 /// [`Control::serve`] only.
@@ -132,7 +142,7 @@ fn reply(line: &str, ask: &Sender<Asked>) -> Value {
     let (answer, answered) = mpsc::channel();
     let asked = serde_json::from_str(line).map_err(|error| error.to_string()).and_then(|command| {
         ask.send((command, answer)).map_err(|_| "the modem has ended".to_owned())?;
-        answered.recv().map_err(|_| "the modem has ended".to_owned())
+        answered.recv().map_err(|_| "the modem has ended".to_owned())?
     });
     match asked {
         Ok(state) => json!({ "ok": state }),

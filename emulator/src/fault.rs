@@ -23,16 +23,29 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::{Spanned, Table, Value};
 
-use crate::link::LinkFaults;
+use crate::link::{Framing, LinkFaults};
+use crate::modem::Port;
+use crate::profile::Profile;
+
+/// Every effect with an example, for people.
+pub const MANUAL: &str = include_str!("../faults.md");
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Effect {
-    /// The modem neither hears nor says anything on its ports.
+    /// The modem neither hears nor says anything on its ports. A reset does not
+    /// help.
     Silence {
-        /// For so long, in milliseconds.
-        for_ms: u64,
+        /// For so long, in milliseconds; for ever if left out.
+        for_ms: Option<u64>,
+    },
+    /// The same for one port, until the host resets the USB device or chooses
+    /// its configuration anew, or the device leaves the bus.
+    Wedged {
+        /// Which port.
+        #[serde(default = "at")]
+        port: Port,
     },
     /// The command that triggers it fails; nothing else can trigger it.
     Error {
@@ -60,7 +73,25 @@ pub enum Effect {
     /// Only emergency calls are admitted, stat 11.
     EmergencyOnly,
     /// The network ends the data call; another attach brings it back.
-    PdnDeact,
+    PdnDeact {
+        /// What the modem says of it, behind `+CGEV: `.
+        #[serde(default = "nw_pdn_deact")]
+        text: String,
+    },
+    /// The network detaches the modem, which says so and is off, stat 0.
+    Detach {
+        /// After so long, in milliseconds, it is registered again; if left
+        /// out, when the host makes it search.
+        for_ms: Option<u64>,
+        /// It searches meanwhile, stat 2.
+        #[serde(default)]
+        searching: bool,
+    },
+    /// The network function tells that its link is down.
+    CarrierDrop {
+        /// For so long, in milliseconds.
+        for_ms: u64,
+    },
     /// The modem's own network is 192.168.`third`.0 from now on, which may be
     /// that of a LAN the host is in.
     Lan {
@@ -74,6 +105,41 @@ pub enum Effect {
         /// For so long, in milliseconds.
         for_ms: u64,
     },
+    /// The answer to the command that triggers it comes later; what it does is
+    /// done at once.
+    Late {
+        /// By so much, in milliseconds.
+        by_ms: u64,
+    },
+    /// The answer to the command that triggers it comes in two pieces.
+    Cut {
+        /// Bytes of the first piece; half of the answer if left out.
+        at: Option<usize>,
+        /// Milliseconds between the pieces.
+        pause_ms: u64,
+    },
+    /// The modem's memory of `ATE` is wrong, on both ports.
+    Echo {
+        /// Whether it echoes.
+        on: bool,
+    },
+    /// The modem resets, and its network function is this one from then on.
+    UsbMode {
+        /// Which; the profile must have it.
+        framing: Framing,
+    },
+    /// The modem tells these of itself from now on. An empty text is none: the
+    /// answer is only OK.
+    Identity {
+        /// `AT+CGSN`
+        imei: Option<String>,
+        /// `AT+CGMR`
+        revision: Option<String>,
+    },
+    /// The card asks for its PIN, now and after each reset.
+    PinRequired,
+    /// The card is blocked and asks for its PUK.
+    PukRequired,
     /// Every byte comes by itself from now on, CR apart from LF.
     Split,
     /// The supply breaks down: a warning, then a reset.
@@ -119,6 +185,35 @@ pub enum Effect {
 
 fn plmn_not_allowed() -> u8 {
     11
+}
+
+fn at() -> Port {
+    Port::At
+}
+
+fn nw_pdn_deact() -> String {
+    "NW PDN DEACT 1".into()
+}
+
+impl Effect {
+    /// Whether it has a meaning for a command only, which triggers it.
+    fn needs_command(&self) -> bool {
+        matches!(self, Effect::Error { .. } | Effect::Late { .. } | Effect::Cut { .. })
+    }
+
+    /// What a modem of this profile lacks for it.
+    pub(crate) fn lacks(&self, profile: &Profile) -> Option<String> {
+        let lacks = |what: String| Some(format!("profile {} has no {what}", profile.name));
+        match self {
+            Effect::UsbMode { framing } if !profile.usb.network.contains_key(framing) => {
+                lacks(format!("usb.network for {framing:?}"))
+            }
+            Effect::Wedged { port } if !profile.usb.ports().contains(port) => {
+                lacks(format!("{port:?} port"))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What `on_state` may wait for.
@@ -177,6 +272,15 @@ impl FaultScript {
         }
         Ok(FaultScript { faults })
     }
+
+    /// Whether a modem of this profile can have all of these faults.
+    ///
+    /// # Errors
+    /// What it lacks.
+    pub fn fits(&self, profile: &Profile) -> Result<(), String> {
+        let lacks = self.faults.iter().find_map(|(_, effect)| effect.lacks(profile));
+        lacks.map_or(Ok(()), Err)
+    }
 }
 
 fn one(mut table: Table) -> Result<(Trigger, Effect), String> {
@@ -207,8 +311,40 @@ fn one(mut table: Table) -> Result<(Trigger, Effect), String> {
         }
     };
     let effect: Effect = table.try_into().map_err(|error: toml::de::Error| error.to_string())?;
-    if matches!(effect, Effect::Error { .. }) && !matches!(trigger, Trigger::Command { .. }) {
-        return Err("effect \"error\" needs on_command".into());
+    if effect.needs_command() && !matches!(trigger, Trigger::Command { .. }) {
+        return Err("effects error, late and cut need on_command".into());
     }
     Ok((trigger, effect))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_has_an_example_of_every_effect_and_all_are_right() {
+        let mut used = Vec::new();
+        for part in MANUAL.split("```toml\n").skip(1) {
+            let example = part.split("```").next().unwrap();
+            let script = FaultScript::parse(example).unwrap_or_else(|e| panic!("{e}\n{example}"));
+            for (_, effect) in script.faults {
+                let json = serde_json::to_value(&effect).unwrap();
+                used.push(json["effect"].as_str().unwrap().to_owned());
+            }
+        }
+        let error = serde_json::from_str::<Effect>("{\"effect\": \"?\"}").unwrap_err().to_string();
+        let all: Vec<_> = error.split('`').skip(3).step_by(2).collect();
+        assert!(all.len() > 30, "{error}");
+        let missing: Vec<_> =
+            all.iter().filter(|it| !used.iter().any(|used| used == *it)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn link_faults_have_an_example_each() {
+        let all = serde_json::to_value(LinkFaults::default()).unwrap();
+        for name in all.as_object().unwrap().keys() {
+            assert!(MANUAL.contains(&format!("{name} =")), "{name}");
+        }
+    }
 }

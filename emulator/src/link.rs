@@ -49,6 +49,15 @@ pub struct LinkFaults {
     /// A captive portal: every name is its address, every HTTP request is
     /// answered 302, and nothing else passes.
     pub captive_portal: bool,
+    /// The lease names a gateway that nobody is; name server and DHCP are well.
+    /// With public addresses nothing passes but DHCP.
+    pub wrong_gateway: bool,
+    /// Seconds of a lease; `None` is the modem's own.
+    pub lease_s: Option<u32>,
+    /// A lease is not renewed: the server refuses, and the host begins anew.
+    pub nak_renewal: bool,
+    /// IP packets longer than this, in bytes, vanish without an error.
+    pub mtu: Option<u16>,
     /// Added to each direction, in milliseconds.
     pub latency_ms: u32,
     /// At most this much more, evenly spread, in milliseconds.

@@ -1,20 +1,25 @@
 //! The emulator's command line.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use a7670e_emulator::bus::Bus;
 use a7670e_emulator::control::Control;
 use a7670e_emulator::data::DataPath;
 use a7670e_emulator::data::far::FarEnd;
+use a7670e_emulator::data::side::FarSide;
+use a7670e_emulator::data::tun::Tun;
 use a7670e_emulator::fault::FaultScript;
 use a7670e_emulator::modem::{Modem, Port};
 use a7670e_emulator::profile::Profile;
 use a7670e_emulator::replay::Transcript;
 use a7670e_emulator::serve::serve;
 use a7670e_emulator::transport::{AbstractSocket, Pty, Transport};
+use a7670e_emulator::usb::host::HostPort;
 use a7670e_emulator::usb::redir::port::RedirPort;
 use a7670e_emulator::usb::redir::session::Care;
+use a7670e_emulator::usb::usbip::port::UsbIpPort;
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 
@@ -47,11 +52,25 @@ Options:
                            -chardev socket,id=m,path=SOCKET,server=on,wait=off
                            -device usb-redir,chardev=m
                          with an Internet behind it, see below
+    --usbip [ADDR]       the whole USB device, by USB/IP on 127.0.0.1:3240 or ADDR;
+                         nobody is asked for a password, so keep to this machine.
+                         As root, and again each time the modem resets:
+                           modprobe vhci-hcd
+                           usbip attach -r 127.0.0.1 -b 1-1
+    --tun NAME           the carrier's side of --usbredir or --usbip is the TUN
+                         device NAME of this machine or network namespace, not
+                         the Internet below. Needs CAP_NET_ADMIN, and a route:
+                           ip address add 192.0.2.80/32 dev NAME
+                           ip link set NAME up
+                           ip route add 10.158.12.34 dev NAME
+                         where 10.158.12.34 is what AT+CGPADDR tells
     --dwc2               with --usbredir: care for QEMU's dwc2 (raspi4b), which
                          ends QEMU when a guest cancels a transfer
     --fault FILE         a script of what goes wrong and when
-    --replay FILE        answers of a real modem from a recorded transcript; what
-                         was not recorded, the profile answers
+    --list-faults        what can go wrong, with examples, and end
+    --replay FILE        answers of a real modem from a transcript, which
+                         a7670e record makes; what was not recorded, the
+                         profile answers
     --control SOCKET     makes a Unix socket there; a line such as
                          {\"do\": \"inflict\", \"fault\": {\"effect\": \"denied\"}}
                          changes the modem, {\"do\": \"state\"} tells how it is
@@ -59,7 +78,7 @@ Options:
     --seed N             decides what real modems do now so and now so
     -h, --help           this
 
-The Internet behind --usbredir answers every ping, and DNS for the names under
+The Internet behind --usbredir and --usbip answers every ping, and DNS for the names under
 example.test. All of these are one host, which has TCP echo on port 7 and HTTP:
     GET /bytes/N         N bytes, up to 1 GiB; the one at offset i is i mod 251
     POST /count          says how many bytes came
@@ -79,25 +98,49 @@ struct Options {
     transports: Vec<Box<dyn Transport>>,
     usbredir: Option<PathBuf>,
     care: Care,
+    usbip: Option<SocketAddr>,
+    tun: Option<String>,
 }
+
+/// Where USB/IP's clients look (IANA).
+const USBIP: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 3240);
 
 fn main() -> Result<()> {
     let Some(mut options) = parse(std::env::args_os())? else { return Ok(()) };
-    if options.transports.is_empty() && options.usbredir.is_none() {
+    let usb = options.usbredir.is_some() || options.usbip.is_some();
+    if options.transports.is_empty() && !usb {
         bail!(
-            "nobody could talk to this modem: give --usbredir SOCKET, --pty DIR or \
+            "nobody could talk to this modem: give --usbredir SOCKET, --usbip, --pty DIR or \
              --abstract NAME (see --help)"
         );
+    }
+    if options.tun.is_some() && !usb {
+        bail!("--tun: packets come by USB only; give --usbredir SOCKET or --usbip");
     }
     let mut profile = Profile::load(&options.profile)?;
     if let Some(boot_ms) = options.boot_ms {
         profile.timing = profile.timing.scaled(boot_ms);
     }
+    options.faults.fits(&profile).map_err(anyhow::Error::msg).context("--fault")?;
     println!("{}", profile.about);
-    let mut bus = options.usbredir.map(|path| {
-        let port = RedirPort::new(path, options.care);
-        Bus::new(profile.usb.clone(), port, DataPath::new(options.seed), FarEnd::new(options.seed))
-    });
+    let port = match (options.usbredir, options.usbip) {
+        (Some(_), Some(_)) => bail!("--usbredir and --usbip: a device has one plug"),
+        (Some(path), None) => Some(HostPort::Redir(RedirPort::new(path, options.care))),
+        (None, Some(address)) => {
+            let port = UsbIpPort::listen(address).with_context(|| format!("--usbip {address}"))?;
+            Some(HostPort::UsbIp(port))
+        }
+        (None, None) => None,
+    };
+    let far = match options.tun {
+        Some(name) => FarSide::Tun(Tun::open(&name).with_context(|| {
+            format!("--tun {name}: needs /dev/net/tun and CAP_NET_ADMIN (see --help)")
+        })?),
+        None => FarSide::Within(Box::new(FarEnd::new(options.seed))),
+    };
+    let data = DataPath::new(options.seed);
+    let mut bus = port.map(|port| Bus::new(profile.usb.clone(), port, data, far));
     let mut modem = Modem::new(profile, options.faults, options.seed);
     modem.replay(options.transcript);
     serve(&mut modem, &mut options.transports, bus.as_mut(), options.control.as_ref(), || false)
@@ -115,6 +158,8 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options
         transports: Vec::new(),
         usbredir: None,
         care: Care::None,
+        usbip: None,
+        tun: None,
     };
     let mut sockets = [Port::At, Port::Modem].into_iter();
     let mut parser = lexopt::Parser::from_iter(arguments);
@@ -162,7 +207,13 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options
                 options.transports.push(Box::new(AbstractSocket::new(port, name)));
             }
             Long("usbredir") => options.usbredir = Some(PathBuf::from(parser.value()?)),
+            Long("usbip") => options.usbip = Some(address(&mut parser)?),
+            Long("tun") => options.tun = Some(parser.value()?.string()?),
             Long("dwc2") => options.care = Care::Dwc2,
+            Long("list-faults") => {
+                print!("{}", a7670e_emulator::fault::MANUAL);
+                return Ok(None);
+            }
             Long("list-profiles") => {
                 for (name, about) in Profile::list()? {
                     println!("{name:16} {about}");
@@ -177,4 +228,17 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options
         }
     }
     Ok(Some(options))
+}
+
+/// The address behind an option, if there is one.
+fn address(parser: &mut lexopt::Parser) -> Result<SocketAddr> {
+    if let Some(value) = parser.optional_value() {
+        return Ok(value.parse()?);
+    }
+    let Some(mut rest) = parser.try_raw_args() else { return Ok(USBIP) };
+    let next = rest.peek().and_then(|next| next.to_str()?.parse().ok());
+    if next.is_some() {
+        rest.next();
+    }
+    Ok(next.unwrap_or(USBIP))
 }

@@ -10,7 +10,7 @@ mod faults;
 mod serial;
 mod sms;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -127,6 +127,8 @@ enum Event {
         attempt: u32,
     },
     Execute(Port),
+    /// The data path is to be looked at again.
+    Look,
     Fault(Effect),
     Submit(Port),
     /// Of a recorded answer; whether it is the last one.
@@ -157,6 +159,9 @@ pub struct Modem {
     script: FaultScript,
     transcript: Transcript,
     silent_until: Duration,
+    /// Ports that are dead until the host resets the device.
+    wedged: BTreeSet<Port>,
+    no_carrier_until: Duration,
     air: Air,
     card_there: bool,
     faults_of_link: LinkFaults,
@@ -230,6 +235,8 @@ impl Modem {
             script: faults,
             transcript: Transcript::default(),
             silent_until: Duration::ZERO,
+            wedged: BTreeSet::new(),
+            no_carrier_until: Duration::ZERO,
             air: Air::Good,
             card_there: true,
             faults_of_link: LinkFaults::default(),
@@ -313,6 +320,12 @@ impl Modem {
         &self.link
     }
 
+    /// The host has reset the USB device or chosen its configuration anew.
+    pub fn usb_reset(&mut self, now: Duration) {
+        self.advance(now);
+        self.wedged.clear();
+    }
+
     /// Counts what the data path carried, in bytes.
     pub fn traffic(&mut self, now: Duration, up_bytes: u64, down_bytes: u64) {
         self.advance(now);
@@ -328,7 +341,8 @@ impl Modem {
     fn later(&mut self, after: Duration, event: Event) {
         let at = self.now.saturating_add(after);
         self.entries += 1;
-        let boot = if matches!(event, Event::Fault(_) | Event::Arrives(_)) { 0 } else { self.boot };
+        let stays = matches!(event, Event::Fault(_) | Event::Arrives(_) | Event::Look);
+        let boot = if stays { 0 } else { self.boot };
         self.queue.insert((at, self.entries), (boot, event));
     }
 
@@ -336,7 +350,7 @@ impl Modem {
     fn tell_link(&mut self) {
         let link = Link {
             framing: self.profile.network.framing,
-            carrier: self.attached && self.ready,
+            carrier: self.attached && self.ready && self.now >= self.no_carrier_until,
             forwarding: self.attached && self.pdn && self.dials,
             lan: self.lan,
             address: self.profile.cell.address,

@@ -1,23 +1,29 @@
-//! Answers of a real modem, from a recorded transcript.
+//! Answers of a real modem, from a transcript as `a7670e record` makes it.
 //!
-//! A transcript has one JSON object per line, in the order of time:
+//! A transcript is text: after a first line that says so, each line is the
+//! milliseconds since its start, `>` (to the modem) or `<` (from it), and a
+//! line of the dialogue, escaped as Rust escapes a string.
 //!
-//! ```json
-//! {"t_ms": 120, "dir": "tx", "port": "at", "text": "AT+CSQ\r"}
-//! {"t_ms": 128, "dir": "rx", "port": "at", "text": "\r\n+CSQ: 17,99\r\n\r\nOK\r\n"}
+//! ```text
+//! # a7670e transcript 1
+//! 120 > AT+CSQ
+//! 128 < +CSQ: 17,99
+//! 128 < OK
 //! ```
 //!
-//! `tx` is from the host. A command that was recorded gets the recorded answer
-//! at the recorded pace, its first one first and its last one from then on. One
-//! that was not is answered by the profile; so are commands with a prompt, and
-//! what the modem says unasked at its start is the profile's.
+//! A command that was recorded gets the recorded answer at the recorded pace,
+//! its first one first and its last one from then on. One that was not is
+//! answered by the profile; so are commands with a prompt. What the modem said
+//! unasked, that is after the end of an answer, is left to the profile, too.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use serde::Deserialize;
-
-use crate::modem::Port;
+/// First line of a transcript.
+const HEADER: &str = "# a7670e transcript 1";
+/// Lines that end an answer (ITU-T V.250 section 5.7, TS 27.007 section 9.2).
+const FINAL: [&str; 6] = ["OK", "ERROR", "NO CARRIER", "NO ANSWER", "BUSY", "NO DIALTONE"];
+const FINAL_STARTS: [&str; 3] = ["+CME ERROR:", "+CMS ERROR:", "CONNECT"];
 
 /// Pieces of an answer, with the time from the command to each.
 pub(crate) type Pieces = Vec<(Duration, String)>;
@@ -25,7 +31,7 @@ pub(crate) type Pieces = Vec<(Duration, String)>;
 /// Recorded answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transcript {
-    answers: HashMap<(Port, String), VecDeque<Pieces>>,
+    answers: HashMap<String, VecDeque<Pieces>>,
 }
 
 /// A line that is not one of a transcript.
@@ -36,79 +42,118 @@ pub struct TranscriptError {
     reason: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Direction {
-    Tx,
-    Rx,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    t_ms: u64,
-    dir: Direction,
-    port: Port,
-    text: String,
+/// A command and what followed.
+struct Asked {
+    command: String,
+    since: u64,
+    pieces: Pieces,
+    over: bool,
 }
 
 impl Transcript {
     /// Reads a transcript.
     ///
     /// # Errors
-    /// A line that is not JSON, has not these keys, or goes back in time.
+    /// The first line is another, or one is not of this form or goes back in
+    /// time.
     pub fn parse(text: &str) -> Result<Transcript, TranscriptError> {
         let mut transcript = Transcript::default();
-        // Per port: the command under way, when it came, what followed.
-        let mut asked: HashMap<Port, (String, u64, Pieces)> = HashMap::new();
+        let mut asked: Option<Asked> = None;
         let mut last = 0;
-        for (index, text) in text.lines().enumerate().filter(|(_, it)| !it.trim().is_empty()) {
+        if text.lines().next().map(str::trim_end) != Some(HEADER) {
+            let reason = format!("a transcript begins with {HEADER:?}");
+            return Err(TranscriptError { line: 1, reason });
+        }
+        for (index, text) in text.lines().enumerate().skip(1) {
+            if text.trim().is_empty() || text.starts_with('#') {
+                continue;
+            }
             let wrong = |reason: String| TranscriptError { line: index + 1, reason };
-            let entry: Entry =
-                serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-            if entry.t_ms < last {
-                return Err(wrong(format!("t_ms goes back from {last} to {}", entry.t_ms)));
+            let form = "is not \"<milliseconds> > <line>\" or the same with <";
+            let (at, host, text) = entry(text).ok_or_else(|| wrong(form.into()))?;
+            if at < last {
+                return Err(wrong(format!("the time goes back from {last} to {at} ms")));
             }
-            last = entry.t_ms;
-            match entry.dir {
-                Direction::Tx => {
-                    let begun = (key(&entry.text), entry.t_ms, Pieces::new());
-                    if let Some(over) = asked.insert(entry.port, begun) {
-                        transcript.keep(entry.port, over);
-                    }
-                }
-                Direction::Rx => {
-                    if let Some((_, since, pieces)) = asked.get_mut(&entry.port) {
-                        pieces.push((Duration::from_millis(entry.t_ms - *since), entry.text));
-                    }
-                }
+            last = at;
+            if host {
+                let begun =
+                    Asked { command: key(&text), since: at, pieces: Vec::new(), over: false };
+                transcript.keep(asked.replace(begun));
+            } else if let Some(asked) = asked.as_mut().filter(|asked| !asked.over) {
+                asked.hear(at, &text);
             }
         }
-        for (port, over) in asked {
-            transcript.keep(port, over);
-        }
+        transcript.keep(asked);
         Ok(transcript)
     }
 
-    fn keep(&mut self, port: Port, (command, _, mut pieces): (String, u64, Pieces)) {
-        // The echo is made anew.
-        if let Some((_, first)) = pieces.first_mut() {
-            let echo = first.get(..command.len()).filter(|it| it.eq_ignore_ascii_case(&command));
-            if let Some(rest) = echo.and_then(|echo| first.get(echo.len()..)) {
-                *first = rest.strip_prefix('\r').unwrap_or(rest).to_owned();
-            }
-        }
-        pieces.retain(|(_, text)| !text.is_empty());
+    fn keep(&mut self, asked: Option<Asked>) {
+        let Some(Asked { command, pieces, .. }) = asked else { return };
         let prompts = pieces.last().is_some_and(|(_, text)| text.ends_with("> "));
         if command.starts_with("AT") && !pieces.is_empty() && !prompts {
-            self.answers.entry((port, command)).or_default().push_back(pieces);
+            self.answers.entry(command).or_default().push_back(pieces);
         }
     }
 
     /// The recorded answer to a command line, if there is one.
-    pub(crate) fn answer(&mut self, port: Port, line: &str) -> Option<Pieces> {
-        let answers = self.answers.get_mut(&(port, key(line)))?;
+    pub(crate) fn answer(&mut self, line: &str) -> Option<Pieces> {
+        let answers = self.answers.get_mut(&key(line))?;
         if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
     }
+}
+
+impl Asked {
+    /// A line of the modem's.
+    fn hear(&mut self, at: u64, text: &str) {
+        // The echo is made anew.
+        if self.pieces.is_empty() && key(text) == self.command {
+            return;
+        }
+        let after = Duration::from_millis(at - self.since);
+        let line = if text == "> " { "\r\n> ".to_owned() } else { format!("\r\n{text}\r\n") };
+        self.over = FINAL.contains(&text) || FINAL_STARTS.iter().any(|it| text.starts_with(it));
+        match self.pieces.last_mut() {
+            Some((before, piece)) if *before == after => piece.push_str(&line),
+            _ => self.pieces.push((after, line)),
+        }
+    }
+}
+
+/// Milliseconds, whether the host speaks, and what.
+fn entry(line: &str) -> Option<(u64, bool, String)> {
+    let (ms, rest) = line.split_once(' ')?;
+    let (sign, text) = rest.split_once(' ')?;
+    let host = match sign {
+        ">" => true,
+        "<" => false,
+        _ => return None,
+    };
+    Some((ms.parse().ok()?, host, unescape(text)?))
+}
+
+/// The inverse of `str::escape_debug`.
+fn unescape(text: &str) -> Option<String> {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(letter) = rest.next() {
+        if letter != '\\' {
+            plain.push(letter);
+            continue;
+        }
+        plain.push(match rest.next()? {
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            '0' => '\0',
+            'u' => {
+                let hex = rest.as_str().strip_prefix('{')?.split_once('}')?.0;
+                rest.nth(hex.len() + 1)?;
+                char::from_u32(u32::from_str_radix(hex, 16).ok()?)?
+            }
+            other => other,
+        });
+    }
+    Some(plain)
 }
 
 fn key(line: &str) -> String {
@@ -117,33 +162,50 @@ fn key(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn answers_come_in_order_and_the_last_stays() {
-        let text = r#"
-{"t_ms": 0, "dir": "tx", "port": "at", "text": "AT+CSQ\r"}
-{"t_ms": 8, "dir": "rx", "port": "at", "text": "AT+CSQ\r\r\n+CSQ: 1,99\r"}
-{"t_ms": 9, "dir": "rx", "port": "at", "text": "\n\r\nOK\r\n"}
-{"t_ms": 20, "dir": "tx", "port": "at", "text": "at+csq\r"}
-{"t_ms": 25, "dir": "rx", "port": "at", "text": "\r\n+CSQ: 2,99\r\n\r\nOK\r\n"}
-"#;
+        let text = "# a7670e transcript 1\n\n0 > AT+CSQ\n0 < AT+CSQ\n8 < +CSQ: 1,99\n9 < OK\n\
+                    10 < +CEREG: 1\n20 > at+csq\n25 < +CSQ: 2,99\n25 < OK\n\
+                    30 > AT+CMGS=4\n31 < > \n40 > hello\n50 < OK\n60 > AT+QUIET\n";
         let mut transcript = Transcript::parse(text).unwrap();
-        let mut ask = || transcript.answer(Port::At, "AT+CSQ");
+        let mut ask = |line| transcript.answer(line);
         let first = vec![
-            (Duration::from_millis(8), "\r\n+CSQ: 1,99\r".to_owned()),
-            (Duration::from_millis(9), "\n\r\nOK\r\n".to_owned()),
+            (Duration::from_millis(8), "\r\n+CSQ: 1,99\r\n".to_owned()),
+            (Duration::from_millis(9), "\r\nOK\r\n".to_owned()),
         ];
-        assert_eq!(ask(), Some(first));
+        assert_eq!(ask("AT+CSQ"), Some(first));
         let second = vec![(Duration::from_millis(5), "\r\n+CSQ: 2,99\r\n\r\nOK\r\n".to_owned())];
-        assert_eq!(ask(), Some(second.clone()));
-        assert_eq!(ask(), Some(second));
-        assert_eq!(transcript.answer(Port::Modem, "AT+CSQ"), None);
+        assert_eq!(ask("AT+CSQ"), Some(second.clone()));
+        assert_eq!(ask("AT+CSQ"), Some(second));
+        for other in ["AT+CMGS=4", "hello", "AT+QUIET"] {
+            assert_eq!(ask(other), None, "{other}");
+        }
     }
 
     #[test]
     fn a_wrong_line_is_named() {
-        let error = Transcript::parse("\n{\"t_ms\": 1}\n").unwrap_err().to_string();
-        assert!(error.starts_with("line 2: missing field"), "{error}");
+        let error = |text: &str| Transcript::parse(text).unwrap_err().to_string();
+        assert!(error("0 > AT\n").starts_with("line 1: a transcript begins with"));
+        let with = |line: &str| error(&format!("{HEADER}\n7 > AT\n{line}\n"));
+        assert!(with("8 = OK").starts_with("line 3: is not"));
+        assert!(with("6 < OK").starts_with("line 3: the time goes back"));
+        assert!(with("8 < \\u{zz}").starts_with("line 3: is not"));
+    }
+
+    proptest! {
+        #[test]
+        fn escapes_are_undone(text: String) {
+            prop_assert_eq!(unescape(&text.escape_debug().to_string()), Some(text));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text: String) {
+            let _ = Transcript::parse(&format!("{HEADER}\n{text}"));
+            let _ = unescape(&text);
+        }
     }
 }

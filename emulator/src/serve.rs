@@ -16,7 +16,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 /// Power is applied when this is called.
 ///
 /// # Errors
-/// When a port cannot be made or breaks.
+/// When a port cannot be made or breaks, or the far end's network device is gone.
 pub fn serve(
     modem: &mut Modem,
     transports: &mut [Box<dyn Transport>],
@@ -31,7 +31,7 @@ pub fn serve(
             control.serve(modem, start.elapsed());
         }
         if let Some(bus) = &mut bus {
-            bus.run(start.elapsed(), modem);
+            bus.run(start.elapsed(), modem)?;
         }
         for action in modem.take() {
             if let Some(bus) = &mut bus {
@@ -59,12 +59,17 @@ pub fn serve(
         }
         if let Some(bus) = &mut bus {
             // The modem's answers go out at once.
-            bus.run(start.elapsed(), modem);
+            bus.run(start.elapsed(), modem)?;
         }
         let next =
             [modem.next_event(), bus.as_mut().and_then(|bus| bus.next_event(start.elapsed()))];
         let next = next.into_iter().flatten().min().map(|at| at.saturating_sub(start.elapsed()));
-        wait(transports, bus.as_deref(), next.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT))?;
+        wait(
+            transports,
+            bus.as_deref(),
+            start.elapsed(),
+            next.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT),
+        )?;
         for transport in transports.iter_mut() {
             let bytes = transport.read()?;
             if !bytes.is_empty() {
@@ -78,11 +83,12 @@ pub fn serve(
 fn wait(
     transports: &[Box<dyn Transport>],
     bus: Option<&Bus>,
+    now: Duration,
     at_most: Duration,
 ) -> std::io::Result<()> {
     let fds = transports.iter().filter_map(|it| it.fd());
     let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-    fds.extend(bus.and_then(Bus::poll_fd));
+    fds.extend(bus.into_iter().flat_map(|bus| bus.poll_fds(now)));
     // A wait is LONGEST_WAIT at most, which any time type can hold.
     let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(at_most.subsec_nanos()) };
     match poll(&mut fds, Some(&timeout)) {

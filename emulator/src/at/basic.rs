@@ -23,6 +23,9 @@ impl Modem {
             ]),
             "+CGMI" | "+GMI" if reads => line(&identity.manufacturer),
             "+CGMM" | "+GMM" if reads => line(&identity.model),
+            // A text that is missing, by a fault.
+            "+CGMR" | "+GMR" if reads && identity.revision.is_empty() => ok(),
+            "+CGSN" | "+GSN" if reads && identity.imei.is_empty() => ok(),
             "+CGMR" | "+GMR" if reads => line(format!("+CGMR: {}", identity.revision)),
             "+CGSN" | "+GSN" if reads => line(&identity.imei),
             "+GCAP" if reads => line(format!("+GCAP: {}", self.profile.at.gcap)),

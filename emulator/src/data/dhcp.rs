@@ -41,8 +41,14 @@ pub struct Offer {
     pub address: Ipv4Addr,
     /// Length of the network's prefix.
     pub prefix: u8,
-    /// Gateway, name server, and the server itself.
+    /// Name server, the server itself, and usually the gateway.
     pub gateway: Ipv4Addr,
+    /// The gateway that is told.
+    pub router: Ipv4Addr,
+    /// Seconds that the lease lasts.
+    pub lease: u32,
+    /// No lease is extended.
+    pub nak_renewal: bool,
 }
 
 /// The value of an option in the message `bytes`.
@@ -81,6 +87,8 @@ pub fn answer(bytes: &[u8], offer: Offer) -> Option<Vec<u8>> {
     let current = address(&bytes[12..16]).filter(|it| !it.is_unspecified());
     let wanted = find(bytes, option::REQUESTED).and_then(address).or(current);
     let kind = match find(bytes, option::TYPE)? {
+        // Only who has an address gives it there (RFC 2131 section 4.3.6).
+        [kind::REQUEST] if offer.nak_renewal && current.is_some() => kind::NAK,
         [kind::DISCOVER] => kind::OFFER,
         [kind::REQUEST] if wanted == Some(offer.address) => kind::ACK,
         // The address of another network, or of the time before a reset.
@@ -112,10 +120,10 @@ pub fn answer(bytes: &[u8], offer: Offer) -> Option<Vec<u8>> {
     if kind != kind::NAK {
         let mask = u32::MAX.checked_shl(32 - u32::from(offer.prefix)).unwrap_or(0);
         add(option::MASK, &mask.to_be_bytes());
-        add(option::ROUTER, &gateway);
+        add(option::ROUTER, &offer.router.octets());
         add(option::DNS, &gateway);
         if given {
-            add(option::LEASE, &LEASE.to_be_bytes());
+            add(option::LEASE, &offer.lease.to_be_bytes());
         }
     }
     reply.push(option::END);
@@ -134,6 +142,9 @@ mod tests {
         address: Ipv4Addr::new(192, 168, 0, 100),
         prefix: 24,
         gateway: Ipv4Addr::new(192, 168, 0, 1),
+        router: Ipv4Addr::new(192, 168, 0, 1),
+        lease: LEASE,
+        nak_renewal: false,
     };
 
     fn message(options: &[u8]) -> Vec<u8> {
@@ -170,6 +181,23 @@ mod tests {
         let elsewhere = [53, 1, 3, 54, 4, 10, 0, 0, 1];
         assert_eq!(answer(&message(&elsewhere), OFFER), None);
         assert_eq!(answer(&message(&[53, 1, 7]), OFFER), None, "a release");
+    }
+
+    #[test]
+    fn faulty_leases_are_short_and_not_renewed_and_lead_nowhere() {
+        let nowhere = Ipv4Addr::new(192, 168, 0, 254);
+        let offer = Offer { router: nowhere, lease: 10, nak_renewal: true, ..OFFER };
+        let request = message(&[53, 1, 3, 50, 4, 192, 168, 0, 100]);
+        let reply = answer(&request, offer).unwrap();
+        assert_eq!(find(&reply, option::TYPE), Some(&[kind::ACK][..]));
+        assert_eq!(find(&reply, option::LEASE), Some(&[0, 0, 0, 10][..]));
+        assert_eq!(find(&reply, option::ROUTER), Some(&nowhere.octets()[..]));
+        assert_eq!(find(&reply, option::DNS), Some(&OFFER.gateway.octets()[..]));
+        let mut renewal = message(&[53, 1, 3]);
+        renewal[12..16].copy_from_slice(&OFFER.address.octets());
+        let kind = |offer| find(&answer(&renewal, offer).unwrap(), option::TYPE).unwrap().to_vec();
+        assert_eq!(kind(offer), [kind::NAK]);
+        assert_eq!(kind(Offer { nak_renewal: false, ..offer }), [kind::ACK]);
     }
 
     proptest! {

@@ -10,6 +10,8 @@ pub mod dhcp;
 pub mod far;
 pub mod packet;
 pub mod shaper;
+pub mod side;
+pub mod tun;
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -95,16 +97,25 @@ impl DataPath {
 
     /// What the DHCP server offers now.
     fn offer(link: &Link) -> Offer {
-        match link.lan {
-            Lan::Private { third, first_host, .. } => Offer {
-                address: Ipv4Addr::new(192, 168, third, first_host),
-                prefix: 24,
-                gateway: Ipv4Addr::new(192, 168, third, 1),
-            },
+        let faults = &link.faults;
+        let (address, prefix, gateway, nobody) = match link.lan {
+            Lan::Private { third, first_host, .. } => {
+                let of = |last| Ipv4Addr::new(192, 168, third, last);
+                let nobody = if first_host == 254 { 253 } else { 254 };
+                (of(first_host), 24, of(1), of(nobody))
+            }
             Lan::Public => {
                 let (prefix, gateway) = neighbour(link.address);
-                Offer { address: link.address, prefix, gateway }
+                (link.address, prefix, gateway, gateway)
             }
+        };
+        Offer {
+            address,
+            prefix,
+            gateway,
+            router: if faults.wrong_gateway { nobody } else { gateway },
+            lease: faults.lease_s.unwrap_or(dhcp::LEASE),
+            nak_renewal: faults.nak_renewal,
         }
     }
 
@@ -130,7 +141,8 @@ impl DataPath {
     fn arp(&mut self, link: &Link, request: &[u8]) {
         let gateway = Self::offer(link).gateway.octets();
         let asks = request.get(..8) == Some(&[0, 1, 8, 0, 6, 4, 0, 1]);
-        if !asks || request.get(24..28) != Some(&gateway) {
+        let nobody = link.faults.wrong_gateway && link.lan == Lan::Public;
+        if !asks || nobody || request.get(24..28) != Some(&gateway) {
             return;
         }
         let mut reply = vec![0, 1, 8, 0, 6, 4, 0, 2];
@@ -171,6 +183,9 @@ impl DataPath {
             self.dhcp(link, offer, &packet[header.length + 8..]);
             return;
         }
+        if link.faults.wrong_gateway && link.lan == Lan::Public {
+            return;
+        }
         let dns = ports.is_some_and(|(_, to)| to == DNS);
         if header.destination == offer.gateway && !dns {
             let reply =
@@ -183,7 +198,7 @@ impl DataPath {
         if header.source != offer.address || header.destination.is_multicast() {
             return;
         }
-        if header.destination.is_broadcast() || !passes(link, dns) {
+        if header.destination.is_broadcast() || !passes(link, dns, packet.len()) {
             return;
         }
         if let Some((from, _)) = ports.filter(|_| dns) {
@@ -223,7 +238,7 @@ impl DataPath {
         let offer = Self::offer(&link);
         let ports = packet::ports(&packet);
         let dns = ports.is_some_and(|(from, _)| from == DNS);
-        if header.destination != link.address || !passes(&link, dns) {
+        if header.destination != link.address || !passes(&link, dns, packet.len()) {
             return;
         }
         let asked = ports.is_some_and(|(_, to)| self.flows.contains(&(header.protocol, to)));
@@ -275,9 +290,11 @@ impl DataPath {
     }
 }
 
-/// Whether the carrier lets a packet pass.
-fn passes(link: &Link, dns: bool) -> bool {
-    link.forwarding && !link.faults.no_internet && !(dns && link.faults.dns_dead)
+/// Whether the carrier lets a packet of `length` bytes pass.
+fn passes(link: &Link, dns: bool, length: usize) -> bool {
+    let faults = &link.faults;
+    let fits = faults.mtu.is_none_or(|mtu| length <= usize::from(mtu));
+    link.forwarding && fits && !faults.no_internet && !(dns && faults.dns_dead)
 }
 
 /// The smallest network in which `address` has a neighbour: the length of its

@@ -115,6 +115,13 @@ fn faults_do_what_they_say() {
     assert_eq!((send(&mut dead, &question).len(), send(&mut dead, &ping).len()), (0, 1));
     let mut cut = with(LinkFaults { no_internet: true, ..LinkFaults::default() });
     assert_eq!((send(&mut cut, &question).len(), send(&mut cut, &ping).len()), (0, 0));
+    let mut hole = with(LinkFaults { mtu: Some(40), ..LinkFaults::default() });
+    assert_eq!((send(&mut hole, &question).len(), send(&mut hole, &ping).len()), (1, 1));
+    let long = packet::icmp(ME, FAR, [8, 0], &[0; 80]);
+    assert!(send(&mut hole, &long).is_empty());
+    hole.from_far(NOW, packet::icmp(FAR, CARRIER, [0, 0], &[0; 80]));
+    hole.advance(NOW);
+    assert_eq!(got(&mut hole), None);
     let mut slow = with(LinkFaults { latency_ms: 40, ..LinkFaults::default() });
     assert!(send(&mut slow, &ping).is_empty());
     assert_eq!(slow.next_event(), Some(Duration::from_millis(40)));

@@ -42,6 +42,7 @@ impl Modem {
         let timing = self.profile.timing.clone();
         match event {
             Event::Attach => {
+                self.wedged.clear();
                 for port in self.profile.usb.ports() {
                     self.ports.insert(port, PortState::default());
                 }
@@ -87,6 +88,7 @@ impl Modem {
                 self.receive_waiting();
             }
             Event::Piece { port, text, last } => self.play(port, text, last),
+            Event::Look => {}
             Event::Fault(effect) => self.suffer(effect),
         }
     }

@@ -21,11 +21,14 @@ impl Modem {
     pub(super) fn suffer(&mut self, effect: Effect) {
         match effect {
             Effect::Silence { for_ms } => {
-                let until = self.now.saturating_add(Duration::from_millis(for_ms));
-                self.silent_until = self.silent_until.max(until);
+                let length = for_ms.map_or(Duration::MAX, Duration::from_millis);
+                self.silent_until = self.silent_until.max(self.now.saturating_add(length));
             }
-            // Has a meaning for a command only, which `strike` gives it.
-            Effect::Error { .. } => {}
+            // Have a meaning for a command only, which `strike` gives them.
+            Effect::Error { .. } | Effect::Late { .. } | Effect::Cut { .. } => {}
+            Effect::Wedged { port } => {
+                let _ = self.wedged.insert(port);
+            }
             Effect::Reset => {
                 self.happen(Event::Detach);
             }
@@ -40,9 +43,42 @@ impl Modem {
             Effect::Denied { cause } => self.breathe(Air::Denies(cause)),
             Effect::Roaming => self.breathe(Air::Roams),
             Effect::EmergencyOnly => self.breathe(Air::EmergencyOnly),
-            Effect::PdnDeact => {
+            Effect::PdnDeact { text } => {
                 self.pdn = false;
-                self.say("+CGEV: NW PDN DEACT 1");
+                self.say(&format!("+CGEV: {text}"));
+            }
+            Effect::Detach { for_ms, searching } => {
+                self.attempt += 1;
+                self.say("+CGEV: NW DETACH");
+                self.register(if searching { Stat::Searching } else { Stat::Off });
+                if let Some(ms) = for_ms {
+                    let again = Event::Search { attempt: self.attempt };
+                    self.later(Duration::from_millis(ms), again);
+                }
+            }
+            Effect::CarrierDrop { for_ms } => {
+                let length = Duration::from_millis(for_ms);
+                self.no_carrier_until = self.no_carrier_until.max(self.now.saturating_add(length));
+                self.later(length, Event::Look);
+            }
+            Effect::Echo { on } => {
+                for state in self.ports.values_mut() {
+                    state.echo = on;
+                }
+            }
+            Effect::UsbMode { framing } => {
+                self.profile.network.framing = framing;
+                self.happen(Event::Detach);
+            }
+            Effect::Identity { imei, revision } => {
+                let identity = &mut self.profile.identity;
+                identity.imei = imei.unwrap_or(std::mem::take(&mut identity.imei));
+                identity.revision = revision.unwrap_or(std::mem::take(&mut identity.revision));
+            }
+            Effect::PinRequired => self.lock("+CPIN: SIM PIN"),
+            Effect::PukRequired => {
+                self.pin_tries = 0;
+                self.lock("+CPIN: SIM PUK");
             }
             Effect::Lan { third } => {
                 self.lan = Lan::Private { third, first_host: 2, last_host: 254 };
@@ -102,6 +138,17 @@ impl Modem {
         }
     }
 
+    /// The card wants to be unlocked.
+    fn lock(&mut self, says: &str) {
+        self.profile.sim.locked = true;
+        if self.card == CardState::Ready {
+            self.card = CardState::Locked;
+            self.attempt += 1;
+            self.register(Stat::Off);
+            self.say(says);
+        }
+    }
+
     fn breathe(&mut self, air: Air) {
         self.air = air;
         if self.function == 1 && self.card == CardState::Ready {
@@ -128,9 +175,8 @@ impl Modem {
         }
     }
 
-    /// What a command line meets instead of being carried out, if anything:
-    /// `Some(None)` is no answer at all.
-    pub(super) fn strike(&mut self, line: &str) -> Option<Option<Failure>> {
+    /// What a command line meets.
+    pub(super) fn strike(&mut self, line: &str) -> Blow {
         let mut met = Vec::new();
         for (trigger, effect) in &mut self.script.faults {
             if let Trigger::Command { text, nth } = trigger {
@@ -142,19 +188,46 @@ impl Modem {
                 }
             }
         }
-        let mut instead = None;
+        let mut blow = Blow::default();
         for effect in met {
             match effect {
                 Effect::Error { code } => {
-                    instead = Some(Some(code.map_or(Failure::Error, Failure::Cme)));
+                    blow.failure = Some(code.map_or(Failure::Error, Failure::Cme));
                 }
-                Effect::Reset | Effect::Silence { .. } => instead = Some(None),
+                Effect::Late { by_ms } => blow.pace.late += Duration::from_millis(by_ms),
+                Effect::Cut { at, pause_ms } => {
+                    blow.pace.cut = Some((at, Duration::from_millis(pause_ms)));
+                }
+                Effect::Reset
+                | Effect::Silence { .. }
+                | Effect::Wedged { .. }
+                | Effect::UsbMode { .. } => blow.mute = true,
                 _ => {}
             }
             self.suffer(effect);
         }
-        instead
+        blow
     }
+}
+
+/// How an answer comes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// So much later.
+    pub late: Duration,
+    /// In two pieces: bytes of the first, and the pause after it.
+    pub cut: Option<(Option<usize>, Duration)>,
+}
+
+/// What a command meets.
+#[derive(Debug, Default)]
+pub(super) struct Blow {
+    /// No answer at all, and nothing is done.
+    pub mute: bool,
+    /// Nothing is done but to tell this.
+    pub failure: Option<Failure>,
+    /// How the answer comes.
+    pub pace: Pace,
 }
 
 /// Whether a line is the one of a script, which may end in `*`.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::faults::Pace;
 use super::{Action, Event, Modem, Port};
 use crate::at::{Failure, Outcome, final_line, split};
 
@@ -31,6 +32,8 @@ pub(crate) struct PortState {
     held: VecDeque<u8>,
     busy: bool,
     pub(super) prompt: Option<Prompt>,
+    /// How the next answer comes.
+    pace: Pace,
 }
 
 /// Factory values: E1 Q0 V1, and errors in words (A76XX manual, `AT&V`).
@@ -45,6 +48,7 @@ impl Default for PortState {
             held: VecDeque::new(),
             busy: false,
             prompt: None,
+            pace: Pace::default(),
         }
     }
 }
@@ -55,7 +59,7 @@ impl Modem {
     pub fn write(&mut self, now: Duration, port: Port, bytes: &[u8]) {
         self.advance(now);
         let speaks = matches!(port, Port::At | Port::Modem);
-        if !speaks || self.now < self.silent_until {
+        if !speaks || self.now < self.silent_until || self.wedged.contains(&port) {
             return;
         }
         let Some(state) = self.ports.get_mut(&port) else { return };
@@ -75,7 +79,8 @@ impl Modem {
     }
 
     pub(super) fn send(&mut self, port: Port, bytes: Vec<u8>) {
-        if self.attached && self.now >= self.silent_until && self.ports.contains_key(&port) {
+        let silent = self.now < self.silent_until || self.wedged.contains(&port);
+        if self.attached && !silent && self.ports.contains_key(&port) {
             let size = if self.splits { 1 } else { bytes.len().max(1) };
             for piece in bytes.chunks(size) {
                 self.out.push(Action::Serial { port, bytes: piece.to_vec() });
@@ -90,9 +95,9 @@ impl Modem {
     pub(crate) fn set_port(&mut self, port: Port, change: impl FnOnce(&mut PortState)) -> Outcome {
         if let Some(state) = self.ports.get_mut(&port) {
             // `&F` and `Z` replace everything but the bytes under way.
-            let (held, busy) = (std::mem::take(&mut state.held), state.busy);
+            let (held, busy, pace) = (std::mem::take(&mut state.held), state.busy, state.pace);
             change(state);
-            (state.held, state.busy) = (held, busy);
+            (state.held, state.busy, state.pace) = (held, busy, pace);
         }
         Ok(Vec::new())
     }
@@ -165,26 +170,34 @@ impl Modem {
         };
         let text = after_at(&line).map(String::from_utf8_lossy).unwrap_or_default().into_owned();
         let mut lines = Vec::new();
-        let struck = self.strike(&format!("AT{text}"));
-        if struck == Some(None) {
-            // No answer; the port may be gone, too.
-            if let Some(state) = self.ports.get_mut(&port) {
-                state.busy = false;
-            }
+        let blow = self.strike(&format!("AT{text}"));
+        // The port may be gone by now.
+        if let Some(state) = self.ports.get_mut(&port) {
+            state.pace = blow.pace;
+            state.busy = !blow.mute;
+        }
+        if blow.mute {
             return;
         }
-        let recorded = self.transcript.answer(port, &format!("AT{text}"));
-        if let Some(pieces) = recorded.filter(|_| struck.is_none()) {
+        let recorded = self.transcript.answer(&format!("AT{text}"));
+        if let Some(pieces) = recorded.filter(|_| blow.failure.is_none()) {
+            // Echo is not part of a recording, but made here.
+            for command in split(&text).iter().filter(|it| ["E", "Z", "&F"].contains(&&*it.name)) {
+                let _ = self.execute(port, command);
+            }
             // Its time counts from the command, which came a while ago.
             let passed = Duration::from_millis(self.profile.timing.latency_ms);
             let count = pieces.len();
             for (index, (after, text)) in pieces.into_iter().enumerate() {
                 let last = index + 1 == count;
-                self.later(after.saturating_sub(passed), Event::Piece { port, text, last });
+                self.later(
+                    after.saturating_sub(passed) + blow.pace.late,
+                    Event::Piece { port, text, last },
+                );
             }
             return;
         }
-        let mut failure = struck.flatten();
+        let mut failure = blow.failure;
         let commands = if failure.is_none() { split(&text) } else { Vec::new() };
         for command in commands {
             match self.execute(port, &command) {
@@ -200,7 +213,9 @@ impl Modem {
 
     /// A piece of a recorded answer; the port is free again after the last.
     pub(super) fn play(&mut self, port: Port, text: String, last: bool) {
-        self.send(port, text.into_bytes());
+        if !text.is_empty() {
+            self.send(port, text.into_bytes());
+        }
         if let Some(state) = self.ports.get_mut(&port).filter(|_| last) {
             state.busy = false;
             self.drain(port);
@@ -221,10 +236,8 @@ impl Modem {
     /// Information and the final result, or the prompt; then what was held.
     fn answer(&mut self, port: Port, lines: &[String], failure: Option<Failure>) {
         let Some(state) = self.ports.get_mut(&port) else { return };
-        state.busy = false;
         if state.prompt.is_some() && failure.is_none() {
-            self.send(port, b"\r\n> ".to_vec());
-            return self.drain(port);
+            return self.utter(port, "\r\n> ".into());
         }
         state.prompt = None;
         let mut answer = String::new();
@@ -242,10 +255,27 @@ impl Modem {
                 _ => answer.push_str(&format!("\r\n{text}\r\n")),
             }
         }
-        if !answer.is_empty() {
-            self.send(port, answer.into_bytes());
+        self.utter(port, answer);
+    }
+
+    /// Says an answer at the pace that the command met; then the port is free.
+    fn utter(&mut self, port: Port, text: String) {
+        let Some(state) = self.ports.get_mut(&port) else { return };
+        let pace = std::mem::take(&mut state.pace);
+        if pace == Pace::default() {
+            return self.play(port, text, true);
         }
-        self.drain(port);
+        let Some((at, pause)) = pace.cut else {
+            return self.later(pace.late, Event::Piece { port, text, last: true });
+        };
+        let mut at = at.unwrap_or(text.len() / 2).min(text.len());
+        while !text.is_char_boundary(at) {
+            at += 1;
+        }
+        let (first, second) = text.split_at(at);
+        let (first, second) = (first.to_owned(), second.to_owned());
+        self.later(pace.late, Event::Piece { port, text: first, last: false });
+        self.later(pace.late + pause, Event::Piece { port, text: second, last: true });
     }
 }
 

@@ -3,6 +3,8 @@
 use super::*;
 use proptest::prelude::*;
 
+mod faults;
+
 fn at(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
@@ -263,7 +265,7 @@ fn the_data_call_ends_until_the_next_attach() {
     let mut modem = troubled("");
     ask(&mut modem, "AT+DIALMODE=0");
     let now = modem.now;
-    modem.inflict(now, Effect::PdnDeact);
+    modem.inflict(now, Effect::PdnDeact { text: "NW PDN DEACT 1".into() });
     assert_eq!(heard(&mut modem, Port::At), "\r\n+CGEV: NW PDN DEACT 1\r\n");
     assert!(!modem.link().forwarding);
     assert!(ask(&mut modem, "AT+CGACT=1,1").contains("unknown error"));
@@ -324,8 +326,7 @@ fn the_card_tells_its_tries_in_the_raw() {
 #[test]
 fn a_recorded_answer_goes_before_the_profile() {
     let mut modem = booted("a7670e-ecm");
-    let text = r#"{"t_ms": 0, "dir": "tx", "port": "at", "text": "AT+CESQ\r"}
-{"t_ms": 500, "dir": "rx", "port": "at", "text": "\r\n+CESQ: 99\r\n\r\nOK\r\n"}"#;
+    let text = "# a7670e transcript 1\n0 > AT+CESQ\n500 < +CESQ: 99\n500 < OK\n";
     modem.replay(Transcript::parse(text).unwrap());
     let now = modem.now;
     modem.write(now, Port::At, b"ATE0;+CESQ\rAT+CESQ\rAT\r");

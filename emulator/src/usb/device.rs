@@ -47,6 +47,8 @@ pub enum Event {
     Line(Port, bool),
     /// An Ethernet frame, or an IP packet when the framing is raw IP.
     Frame(Vec<u8>),
+    /// A bus reset, or another choice of the configuration.
+    Reset,
 }
 
 /// A serial function.
@@ -135,6 +137,7 @@ impl Device {
 
     /// What a reset and a new configuration clear.
     fn forget(&mut self) {
+        self.events.push(Event::Reset);
         self.alt.clear();
         self.interrupts.clear();
         self.network.reset();

@@ -10,6 +10,7 @@ fn device(profile: &str) -> Device {
     let profile = Profile::load(profile).unwrap();
     let mut device = Device::new(&profile.usb, profile.network.framing, MAC, true);
     device.set_configuration(1).unwrap();
+    assert_eq!(device.take(), [Event::Reset]);
     device
 }
 
@@ -35,7 +36,7 @@ fn a_port_is_opened_written_and_read() {
     assert_eq!(device.control(setup(0xa1, 0x21, 0, 4, 7), &[]), Ok(coding));
     // A reset drops DTR.
     device.reset();
-    assert_eq!(device.take(), [Event::Line(Port::At, false)]);
+    assert_eq!(device.take(), [Event::Reset, Event::Line(Port::At, false)]);
 }
 
 #[test]

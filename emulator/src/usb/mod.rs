@@ -2,6 +2,8 @@
 
 pub mod descriptors;
 pub mod device;
+pub mod host;
 pub mod network;
 pub mod redir;
 pub mod rndis;
+pub mod usbip;
