@@ -9,9 +9,11 @@
 //! That controller (raspi4b) does not cancel the packet of a channel that the
 //! guest disables, and the channel's next use ends QEMU with an assertion
 //! (`usb_packet_setup`, hw/usb/core.c). [`Care::Dwc2`] therefore leaves no
-//! input of a serial port pending: Linux drops DTR before it cancels, so while
-//! DTR is off every request is answered with nothing at once, and after
-//! [`IDLE`] otherwise.
+//! input pending for longer than [`IDLE`], but answers it with nothing, which
+//! Linux takes for an empty read and asks again. Linux drops a serial port's
+//! DTR before it cancels, so while DTR is off that happens at once. What is
+//! cancelled within that time, or while this process does not get to run, still
+//! ends QEMU.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,8 +26,8 @@ use super::wire::{
 use crate::profile::EndpointKind;
 use crate::usb::device::{Device, Setup};
 
-/// With [`Care::Dwc2`], an idle request of a serial port is answered with
-/// nothing after this long.
+/// With [`Care::Dwc2`], an idle request is answered with nothing after this
+/// long.
 pub const IDLE: Duration = Duration::from_millis(20);
 /// `usb_redir_speed_high`
 const HIGH_SPEED: u8 = 2;
@@ -134,14 +136,20 @@ impl Session {
         if self.plug != Plug::In {
             return;
         }
-        for pending in std::mem::take(&mut self.pending) {
-            self.bulk_reply(pending, Status::Cancelled, Vec::new());
-        }
+        self.cancel();
         self.receiving.clear();
         self.send(0, Body::DeviceDisconnect);
         let acknowledged =
             self.decoder.common().is_some_and(|caps| cap::has(caps, cap::DISCONNECT_ACK));
         self.plug = if acknowledged { Plug::Leaving } else { Plug::Out };
+    }
+
+    /// Answers all that is pending: what gets no answer stays in flight for ever
+    /// in a host that does not cancel it itself.
+    fn cancel(&mut self) {
+        for pending in std::mem::take(&mut self.pending) {
+            self.bulk_reply(pending, Status::Cancelled, Vec::new());
+        }
     }
 
     fn send(&mut self, id: u64, body: Body) {
@@ -209,13 +217,13 @@ impl Session {
         let id = packet.id;
         match packet.body {
             Body::Reset => {
-                self.pending.clear();
+                self.cancel();
                 self.receiving.clear();
                 device.reset();
             }
             Body::SetConfiguration { configuration } => {
                 let status = to_status(device.set_configuration(configuration));
-                self.pending.clear();
+                self.cancel();
                 self.endpoints(device);
                 let configuration = device.configuration();
                 self.send(id, Body::ConfigurationStatus { status, configuration });
@@ -339,13 +347,13 @@ impl Session {
         }
     }
 
-    /// When a request of a serial port is to be answered with nothing.
+    /// When a request is to be answered with nothing.
     fn due(&self, pending: &Pending, device: &Device) -> Option<Duration> {
         if self.care == Care::None {
             return None;
         }
-        let dtr = device.dtr(pending.endpoint)?;
-        Some(if dtr { pending.since + IDLE } else { pending.since })
+        let closed = device.dtr(pending.endpoint) == Some(false);
+        Some(if closed { pending.since } else { pending.since + IDLE })
     }
 
     /// When [`Self::service`] is due although nothing happens.

@@ -137,7 +137,7 @@ fn unplugging_cancels_first_and_in_one_piece() {
 }
 
 #[test]
-fn with_care_for_dwc2_no_serial_input_stays_pending() {
+fn with_care_for_dwc2_no_input_stays_pending() {
     let mut host = Host::configured(Care::Dwc2);
     assert_eq!(host.ask(0, 1, 0x86), [reply(0x86, Status::Success, b"")], "DTR is off");
     let line = Control {
@@ -160,6 +160,22 @@ fn with_care_for_dwc2_no_serial_input_stays_pending() {
     host.ask(26, 4, 0x86);
     let heard = host.at(27, 5, Body::Control(Control { value: 0, ..line }));
     assert_eq!(heard[1..], [reply(0x86, Status::Success, b"")]);
+    // The network function has no such warning.
+    host.at(30, 6, Body::SetAltSetting { interface: 1, alt: 1 });
+    assert!(host.ask(30, 7, 0x83).is_empty());
+    let Host { session, device, .. } = &mut host;
+    session.service(Duration::from_millis(50), device);
+    assert_eq!(host.heard(), [reply(0x83, Status::Success, b"")]);
+}
+
+#[test]
+fn a_reset_and_a_new_configuration_answer_what_is_pending() {
+    for body in [Body::Reset, Body::SetConfiguration { configuration: 1 }] {
+        let mut host = Host::configured(Care::None);
+        host.ask(0, 1, 0x86);
+        let heard = host.at(0, 2, body);
+        assert_eq!(heard.first(), Some(&reply(0x86, Status::Cancelled, b"")));
+    }
 }
 
 #[test]

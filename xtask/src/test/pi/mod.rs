@@ -2,7 +2,7 @@
 //! scenarios, one modem after the other.
 //!
 //! A scenario is a row of [`scenarios::all`]. The machine is `virt`, whose
-//! xHCI survives everything that is done to the bus.
+//! xHCI survives everything that is done to the bus (docs/adr/0009).
 
 mod bench;
 mod guest;

@@ -13,96 +13,72 @@ const BUS: &str = "ls /dev/a7670e; ls /sys/class/net; \
 
 /// All scenarios, in order.
 pub fn all() -> Vec<Scenario> {
+    let lan = "ip link set wwan0 up && ip address replace 192.168.0.2/24 dev wwan0 && \
+        ip route replace default via 192.168.0.1 dev wwan0 && \
+        resolvectl dns wwan0 192.168.0.1 && resolvectl domain wwan0 '~.' && echo done";
+    // The address that the emulated network gives, and its resolver.
+    let raw = "ip link set wwan0 up && ip address replace 10.158.12.34/32 dev wwan0 && \
+        ip route replace default dev wwan0 && \
+        resolvectl dns wwan0 192.0.2.53 && resolvectl domain wwan0 '~.' && echo done";
+    let dial = run("dialled", "at AT+DIALMODE=0 AT+CGPADDR=1", Until::Says("+CGPADDR: 1,10."), 20);
+    let call = run("dialled", "at 'AT$QCRMCALL=1,1'", Until::Says("$QCRMCALL: 1,V4"), 20);
     vec![
-        carries("ecm-carries", "a7670e-ecm", |text| bound_to(text, "cdc_ether")),
-        carries("rndis-carries", "a7670e-rndis", |text| bound_to(text, "rndis_host")),
-        ndis_carries(),
+        carries("ecm-carries", "a7670e-ecm", |it| bound(it, "cdc_ether"), dial.clone(), lan),
+        carries("rndis-carries", "a7670e-rndis", |it| bound(it, "rndis_host"), dial, lan),
+        carries("ndis-carries", "sim7600-ndis", |it| bound(it, "simcom_wwan"), call, raw),
         replug(),
     ]
 }
 
-/// The modem is on the bus, bound and named, and carries packets.
-fn carries(name: &'static str, profile: &'static str, bound: fn(&str) -> Result<()>) -> Scenario {
-    let dial = "at AT+DIALMODE=0 AT+CGPADDR=1";
+/// The modem is on the bus, bound and named, and carries packets, with nobody
+/// but the scenario at its AT port and its network device.
+fn carries(
+    name: &'static str,
+    profile: &'static str,
+    bound: fn(&str) -> Result<()>,
+    dial: Step,
+    configure: &'static str,
+) -> Scenario {
+    // A frame that fills USB packets of 512 bytes exactly needs an empty one
+    // behind it: with the headers of Ethernet (14), IP (20), ICMP (8) and RNDIS
+    // (44) these are 470 and 982, 426 and 938, and for raw IP 484 and 996.
+    let sizes = "for n in 426 470 484 938 982 996 1472; do ping 192.0.2.80 2 $n || exit; done; \
+        echo all sizes";
     Scenario {
         name,
         profile,
         faults: "",
         boot_ms: None,
         without: OTHERS,
-        steps: [
-            vec![
-                Step::Plug,
-                run("bound", BUS, Until::Holds(bound), 30),
-                run("AT", "at AT AT+CPIN?", Until::Says("READY"), 10),
-                run("registered", "at AT+CEREG?", Until::Says("+CEREG: 0,1"), 30),
-                run("lease", "ip -4 -brief address show wwan0", Until::Says("192.168.0."), 60),
-                run("dialled", dial, Until::Says("+CGPADDR: 1,10."), 10),
-            ],
-            // The modem's gateway is its name server.
-            beyond(
-                "resolvectl dns wwan0 192.168.0.1; resolvectl domain wwan0 '~.'; \
-                    resolvectl query www.example.test",
+        steps: vec![
+            Step::Plug,
+            run("bound", BUS, Until::Holds(bound), 60),
+            run("AT", "at AT AT+CPIN?", Until::Says("READY"), 20),
+            run("registered", "at AT+CEREG?", Until::Says("+CEREG: 0,1"), 30),
+            dial,
+            run("configured", configure, Until::Says("done"), 20),
+            run("ping beyond", "ping 192.0.2.80 3", Until::Says("3 of 3"), 30),
+            run("all sizes", sizes, Until::Says("all sizes"), 60),
+            run(
+                "names",
+                "resolvectl query www.example.test",
+                Until::Says("www.example.test: 192.0.2.80"),
+                30,
             ),
-        ]
-        .concat(),
+        ],
     }
-}
-
-/// Raw IP: nobody in the machine configures it yet but the scenario.
-fn ndis_carries() -> Scenario {
-    let configure = "ip link set wwan0 up && ip address replace 10.158.12.34/24 dev wwan0 && \
-        ip route replace default dev wwan0 && echo done";
-    Scenario {
-        name: "ndis-carries",
-        profile: "sim7600-ndis",
-        faults: "",
-        boot_ms: None,
-        without: OTHERS,
-        steps: [
-            vec![
-                Step::Plug,
-                run("bound", BUS, Until::Holds(|text| bound_to(text, "simcom_wwan")), 30),
-                run("AT", "at AT AT+CPIN?", Until::Says("READY"), 10),
-                run("registered", "at AT+CEREG?", Until::Says("+CEREG: 0,1"), 30),
-                run("dialled", "at 'AT$QCRMCALL=1,1'", Until::Says("$QCRMCALL: 1,V4"), 10),
-                run("configured", configure, Until::Says("done"), 10),
-            ],
-            // The resolver that the network names.
-            beyond(
-                "resolvectl dns wwan0 192.0.2.53; resolvectl domain wwan0 '~.'; \
-                    resolvectl query www.example.test",
-            ),
-        ]
-        .concat(),
-    }
-}
-
-/// Packets of all sizes go beyond the modem and come back, and names resolve.
-fn beyond(names: &'static str) -> Vec<Step> {
-    // A frame that fills USB packets of 512 bytes exactly needs an empty one
-    // behind it: with the headers of Ethernet (14), IP (20), ICMP (8) and RNDIS
-    // (44) these are 470 and 982, 426 and 938, and for raw IP 484 and 996.
-    let sizes = "for n in 426 470 484 938 982 996 1472; do ping 192.0.2.80 2 $n || exit; done; \
-        echo all sizes";
-    vec![
-        run("ping beyond", "ping 192.0.2.80 3", Until::Says("3 of 3"), 20),
-        run("all sizes", sizes, Until::Says("all sizes"), 30),
-        run("names", names, Until::Says("192.0.2.80"), 20),
-    ]
 }
 
 /// Out and in again, five times by losing power, five times by leaving the bus.
 fn replug() -> Scenario {
     let back = [
-        run("bound", BUS, Until::Holds(|text| bound_to(text, "cdc_ether")), 40),
+        run("bound", BUS, Until::Holds(|text| bound(text, "cdc_ether")), 60),
         run(
             "known to the service",
             "a7670e status --json",
             Until::Json("/modems/0/network/device", "wwan0"),
             20,
         ),
-        run("lease", "ip -4 -brief address show wwan0", Until::Says("192.168.0."), 60),
     ];
     let gone = run("gone", "ls /sys/class/net /dev/a7670e; true", Until::Holds(is_gone), 20);
     let leaves = Step::Inflict(r#"{"effect": "usb_gone", "for_ms": 4000}"#);
@@ -121,7 +97,8 @@ fn replug() -> Scenario {
     }
 }
 
-fn bound_to(text: &str, driver: &str) -> Result<()> {
+/// The ports that every modem has, `wwan0`, and `driver` bound to it.
+fn bound(text: &str, driver: &str) -> Result<()> {
     for word in ["at", "diag", "modem", "wwan0", driver] {
         ensure!(text.lines().any(|line| line == word), "no {word} in {text:?}");
     }
