@@ -40,7 +40,11 @@ fn outside(name: &str) -> bool {
     }
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "--net", "--mount"])
-        .args(["sh", "-c", r#"mount -t sysfs sysfs /sys && exec "$0" --exact "$1" --nocapture --include-ignored"#])
+        .args([
+            "sh",
+            "-c",
+            r#"mount -t sysfs sysfs /sys && exec "$0" --exact "$1" --nocapture --include-ignored"#,
+        ])
         .arg(std::env::current_exe().unwrap())
         .arg(name)
         .env(INSIDE, "1")

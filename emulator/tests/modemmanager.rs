@@ -217,6 +217,7 @@ fn modemmanager_registers() {
         let proxy = Proxy::new(&here, MANAGER, path, test.as_str()).ok()?;
         proxy.call_method("SetProfile", &profile).ok()
     });
+    let start = Instant::now();
     let modem = format!("{path}/Modem/0");
     let interface = format!("{MANAGER}.Modem");
     let state = || -> Option<i32> {
@@ -233,6 +234,8 @@ fn modemmanager_registers() {
     until("ModemManager's modem does not register", &log, || {
         state().filter(|state| *state == REGISTERED)
     });
+    // For `cargo xtask bench online`: from the port's appearance.
+    println!("modemmanager_registered_ms {}", start.elapsed().as_millis());
 
     // The PDUs are judged too: ModemManager puts the parts together.
     let text = until("ModemManager reads no message", &log, || {

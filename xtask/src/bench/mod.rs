@@ -2,6 +2,7 @@
 
 mod image;
 mod mkosi;
+mod online;
 mod rootfs;
 mod table;
 
@@ -21,6 +22,8 @@ pub enum Subject {
     Image,
     /// The root file system, beside mkosi and mmdebstrap.
     Rootfs,
+    /// From the modem's first word to online, beside ModemManager.
+    Online,
 }
 
 /// Measures and prints a table.
@@ -29,7 +32,10 @@ pub fn run(ctx: &Context, subject: Subject) -> Result<()> {
     if subject == Subject::Image {
         image::run(ctx, &mut table)?;
     }
-    rootfs::run(ctx, &mut table)?;
+    match subject {
+        Subject::Image | Subject::Rootfs => rootfs::run(ctx, &mut table)?,
+        Subject::Online => online::run(ctx, &mut table)?,
+    }
     print!("{}", table.text());
     Ok(())
 }

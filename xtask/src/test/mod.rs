@@ -8,7 +8,7 @@ mod pi;
 mod readme;
 mod reproducible;
 mod rootfs;
-mod rust;
+pub mod rust;
 mod tidy;
 mod verify;
 

@@ -66,7 +66,8 @@ fn count(mut command: Command, checks: &mut Checks) -> Result<()> {
     Ok(())
 }
 
-fn cargo(ctx: &Context, arguments: &[&str]) -> Command {
+/// `cargo` with these arguments on this workspace.
+pub fn cargo(ctx: &Context, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(&ctx.repo);
     // Set by the cargo that runs us; they are ours, not the tests'.
