@@ -6,6 +6,7 @@
 
 mod bench;
 mod guest;
+mod power_on;
 mod scenario;
 mod scenarios;
 
@@ -19,6 +20,9 @@ use crate::emulate::{Machine, RigFailure};
 use bench::{Bench, Mark};
 use scenario::Scenario;
 
+/// The name of the boots with a modem on the bus.
+const POWER_ON: &str = "power-on";
+
 /// How often a scenario is tried when the rig fails under it.
 const ATTEMPTS: usize = 3;
 
@@ -26,9 +30,19 @@ const ATTEMPTS: usize = 3;
 pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     let all = scenarios::all();
     let wanted: Vec<_> = all.iter().filter(|it| checks.wants(it.name)).collect();
-    if wanted.is_empty() {
+    let from_power_on = checks.wants(POWER_ON);
+    if wanted.is_empty() && !from_power_on {
         let names: Vec<_> = all.iter().map(|it| it.name).collect();
-        bail!("no such scenario; there are {}", names.join(", "));
+        bail!("no such scenario; there are {POWER_ON}, {}", names.join(", "));
+    }
+    if from_power_on {
+        for profile in power_on::PROFILES {
+            let seconds = power_on::online(ctx, profile);
+            if let Ok(seconds) = &seconds {
+                println!("        {profile}: online {seconds:.1} s after power-on");
+            }
+            checks.check(&format!("{profile} is online after power-on"), seconds.map(drop));
+        }
     }
     let mut bench = None;
     let mut rows = Vec::new();

@@ -11,6 +11,11 @@ const OTHERS: &[&str] = &["ModemManager.service", "a7670e.service"];
 const BUS: &str = "ls /dev/a7670e; ls /sys/class/net; \
     basename $(readlink /sys/class/net/wwan0/device/driver)";
 
+/// Loads a page; the name is looked up by systemd-resolved, as for every program.
+const PAGE: &str = "bash -c 'exec 3<>/dev/tcp/www.example.test/80 && \
+    printf \"GET /bytes/200000 HTTP/1.0\\r\\nHost: www.example.test\\r\\n\\r\\n\" >&3 && \
+    cat <&3 | tail -c 200000 | wc -c'";
+
 /// All scenarios, in order.
 pub fn all() -> Vec<Scenario> {
     let lan = "ip link set wwan0 up && ip address replace 192.168.0.2/24 dev wwan0 && \
@@ -27,7 +32,77 @@ pub fn all() -> Vec<Scenario> {
         carries("rndis-carries", "a7670e-rndis", |it| bound(it, "rndis_host"), dial, lan),
         carries("ndis-carries", "sim7600-ndis", |it| bound(it, "simcom_wwan"), call, raw),
         replug(),
+        online("ecm-online", "a7670e-ecm"),
+        online("rndis-online", "a7670e-rndis"),
+        online("ndis-online", "sim7600-ndis"),
+        trouble(
+            "sim-removed",
+            r#"{"effect": "sim_removed"}"#,
+            "no-sim",
+            r#"{"effect": "sim_inserted"}"#,
+        ),
+        trouble("denied", r#"{"effect": "denied"}"#, "denied", r#"{"effect": "coverage"}"#),
+        trouble("roaming", r#"{"effect": "roaming"}"#, "denied", r#"{"effect": "coverage"}"#),
     ]
+}
+
+/// Waits for a verdict of the service.
+fn verdict(about: &'static str, verdict: &'static str, within: u64) -> Step {
+    run(about, "a7670e why --json", Until::Json("/0/verdict", verdict), within)
+}
+
+/// The service brings it online, beside ModemManager and NetworkManager: a page
+/// by name through the only uplink, then the modem leaves the bus in the middle
+/// of a download, and comes back by itself.
+fn online(name: &'static str, profile: &'static str) -> Scenario {
+    Scenario {
+        name,
+        profile,
+        faults: "",
+        boot_ms: Some(1000),
+        without: &[],
+        steps: vec![
+            Step::Plug,
+            verdict("online", "online", 90),
+            run("route", "ip -4 route show default", Until::Says("dev wwan0 proto 167"), 5),
+            run("a page by name", PAGE, Until::Says("200000"), 60),
+            Step::Inflict(r#"{"effect": "usb_gone", "for_ms": 3000}"#),
+            run("gone", "a7670e why --json", Until::Json("/0/verdict", "no-modem"), 30),
+            run("nothing left", "ip rule show; ip route show table all", Until::Holds(nothing), 10),
+            verdict("online again", "online", 90),
+            run("a page again", PAGE, Until::Says("200000"), 60),
+        ],
+    }
+}
+
+/// Something goes wrong while it is online, is told by its name, and is over.
+fn trouble(
+    name: &'static str,
+    fault: &'static str,
+    told: &'static str,
+    cure: &'static str,
+) -> Scenario {
+    Scenario {
+        name,
+        profile: "a7670e-ecm",
+        faults: "",
+        boot_ms: Some(1000),
+        without: &[],
+        steps: vec![
+            Step::Plug,
+            verdict("online", "online", 90),
+            Step::Inflict(fault),
+            verdict("told", told, 120),
+            run("no default route", "ip -4 route show default", Until::Silent, 10),
+            Step::Inflict(cure),
+            verdict("over", "online", 120),
+        ],
+    }
+}
+
+fn nothing(text: &str) -> Result<()> {
+    ensure!(!text.contains("proto 167"), "still there: {text:?}");
+    Ok(())
 }
 
 /// The modem is on the bus, bound and named, and carries packets, with nobody

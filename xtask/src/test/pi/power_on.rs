@@ -1,0 +1,50 @@
+//! From power-on to online, the modem plugged in all the while: one boot for
+//! each way that modems carry data.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::emulate::{self, Machine, Modem, Options, Running};
+
+/// Profiles of the emulator.
+pub const PROFILES: [&str; 3] = ["a7670e-ecm", "a7670e-rndis", "sim7600-ndis"];
+
+/// From the moment that the system can be asked. Not a measurement: far more
+/// than it takes.
+const DEADLINE: Duration = Duration::from_secs(180);
+
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Seconds from power-on until `a7670e why` says `online`.
+pub fn online(ctx: &Context, profile: &str) -> Result<f64> {
+    let modem = Modem::Ours { profile: profile.to_owned(), faults: None };
+    let options = Options {
+        image: crate::test::image(ctx)?,
+        model: Machine::Virt,
+        extra: Vec::new(),
+        modem: Some(modem),
+    };
+    emulate::retry(ctx, || {
+        let mut machine = Running::boot(ctx, &options)?;
+        let asked = Instant::now();
+        loop {
+            let why = machine.run("a7670e why --json", DEADLINE)?;
+            let answer: Value = serde_json::from_slice(&why.stdout).unwrap_or_default();
+            if answer.pointer("/0/verdict").is_some_and(|verdict| verdict == "online") {
+                break;
+            }
+            if asked.elapsed() > DEADLINE {
+                let log = machine.run("a7670e why; journalctl -u a7670e --no-pager", DEADLINE)?;
+                ensure!(false, "not online: {}", String::from_utf8_lossy(&log.stdout));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        let seconds = machine.started.elapsed().as_secs_f64();
+        machine.kill()?;
+        Ok(seconds)
+    })
+}
