@@ -291,7 +291,14 @@ pub fn interactive(ctx: &Context, options: &Options) -> Result<()> {
 
 /// Starts the emulated modem, when it is to be ours.
 fn plug(ctx: &Context, options: &Options, room: &Room) -> Result<Option<modem::Running>> {
-    let Some(Modem::Ours { profile, faults }) = &options.modem else { return Ok(None) };
+    let (profile, faults) = match &options.modem {
+        Some(Modem::Ours { profile, faults }) => (profile, faults),
+        Some(Modem::Later) => {
+            modem::program(ctx)?;
+            return Ok(None);
+        }
+        Some(Modem::Socket(_)) | None => return Ok(None),
+    };
     let unit = Unit { profile, faults: faults.as_deref(), boot_ms: None };
     modem::Running::start(ctx, room, options.model, &unit).map(Some)
 }

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -64,7 +65,7 @@ impl Running {
     /// Builds and starts the emulator for the machine in `room`. It connects
     /// once QEMU listens.
     pub fn start(ctx: &Context, room: &Room, model: Machine, unit: &Unit<'_>) -> Result<Self> {
-        let mut command = Command::new(build(ctx)?);
+        let mut command = Command::new(program(ctx)?);
         let control = room.file("modem");
         // A modem before this one may have left it.
         let _ = std::fs::remove_file(&control);
@@ -139,7 +140,18 @@ impl Drop for Running {
     }
 }
 
-/// The emulator's program, built as this program was.
+/// The emulator's program, built as this program was; once in a run, so that
+/// later modems are there at once and are the same.
+pub fn program(ctx: &Context) -> Result<&'static Path> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if BUILT.get().is_none() {
+        let built = build(ctx)?;
+        // Another thread may have been quicker, with the same result.
+        let _ = BUILT.set(built);
+    }
+    BUILT.get().map(PathBuf::as_path).context("the emulator was not built")
+}
+
 fn build(ctx: &Context) -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot find this program's own file")?;
     let folder = own.parent().context("this program has no folder")?;
