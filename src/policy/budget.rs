@@ -104,6 +104,11 @@ impl Budget {
         self.usage.last = Some(reading);
     }
 
+    /// Takes note of bytes that no counter could be read for.
+    pub fn guess(&mut self, bytes: u64) {
+        self.usage.rx = self.usage.rx.saturating_add(bytes);
+    }
+
     /// Bytes used in this period, both ways.
     #[must_use]
     pub fn used(&self) -> u64 {

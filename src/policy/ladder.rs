@@ -3,10 +3,12 @@
 //!
 //! The history is plain data that the caller keeps across reboots; limits count
 //! in wall-clock time, as the monotonic clock starts anew with each boot. A
-//! clock that jumps back makes entries from the future, which count as now: the
-//! ladder then waits longer, never shorter.
+//! clock that jumps while we look on takes the entries along, so that their age
+//! stays; one that was found to be back makes entries from the future, which
+//! count as now: the ladder then waits longer, never shorter.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -125,13 +127,43 @@ pub struct Step {
 pub struct Ladder {
     limits: Vec<Limit>,
     history: History,
+    /// The wall clock less the monotonic one, in seconds, when last compared.
+    offset: Option<i64>,
 }
+
+/// Clocks that differ by no more have not jumped: seconds are rounded.
+const JUMP_S: u64 = 2;
 
 impl Ladder {
     /// A ladder with its limits, lowest rung first, and what is remembered.
     #[must_use]
     pub fn new(limits: Vec<Limit>, history: History) -> Ladder {
-        Ladder { limits, history }
+        Ladder { limits, history, offset: None }
+    }
+
+    /// Compares the clocks: `now` since some moment, never going back, and
+    /// `wall` in seconds of the Unix epoch. A machine without a battery starts
+    /// in the past and learns the date later; what was tried a minute before is
+    /// not years ago then.
+    pub fn clock(&mut self, now: Duration, wall: u64) {
+        let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+        let offset = signed(wall).saturating_sub(signed(now.as_secs()));
+        match self.offset {
+            None => {
+                self.offset = Some(offset);
+                // What is from the future is from before this start.
+                self.forget(wall);
+            }
+            Some(before) if offset.abs_diff(before) > JUMP_S => {
+                self.offset = Some(offset);
+                let jump = offset.saturating_sub(before);
+                let moved = |at: u64| at.saturating_add_signed(jump);
+                self.history.tried.iter_mut().for_each(|tried| tried.at = moved(tried.at));
+                self.history.since = self.history.since.map(moved);
+                self.history.online_since = self.history.online_since.map(moved);
+            }
+            Some(_) => {}
+        }
     }
 
     /// What to remember; to be kept whenever it changed, and before a rung that
@@ -235,7 +267,14 @@ impl Ladder {
         for tried in &mut self.history.tried {
             tried.at = tried.at.min(wall);
         }
+        // Else a beginning in the future would begin anew at each moment.
+        self.history.since = self.history.since.map(|since| since.min(wall));
+        self.history.online_since = self.history.online_since.map(|since| since.min(wall));
         self.history.tried.retain(|tried| tried.at + DAY > wall);
+        // An outage goes on as long as something is tried.
+        if self.history.tried.is_empty() {
+            self.history.outage.clear();
+        }
     }
 }
 

@@ -42,6 +42,10 @@ pub(super) struct Timers {
 }
 
 impl Timers {
+    pub(super) fn in_phase(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.phase.1)
+    }
+
     pub(super) fn note(&mut self, now: Duration, phase: Phase) {
         if self.phase.0 != phase {
             self.phase = (phase, now);
@@ -56,7 +60,7 @@ impl Session {
     pub(super) fn evidence(&self, now: Duration) -> Evidence {
         let state = self.machine.as_ref().map(|machine| machine.state());
         let phase = self.phase();
-        let in_phase = now.saturating_sub(self.timers.phase.1);
+        let in_phase = self.timers.in_phase(now);
         // True once it is so, `None` while it may still come, then false.
         let within = |limit: Duration, since: Duration| {
             if now.saturating_sub(since) < limit { None } else { Some(false) }
@@ -65,6 +69,8 @@ impl Session {
             Phase::NoPort | Phase::Probing => {
                 within(BOOT, self.timers.answered.max(self.timers.device))
             }
+            // It answers, but not what it is asked.
+            Phase::Preparing if in_phase >= SIM => Some(false),
             Phase::Restarting => within(BOOT * 2, self.timers.phase.1),
             _ => Some(true),
         };

@@ -13,23 +13,24 @@ mod evidence;
 mod network;
 mod report;
 mod settings;
+mod words;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 pub use report::{CellularReport, NetworkReport, Next, Report, UsageReport};
 pub use settings::{DnsScope, Settings};
+pub use words::{Action, Clock, Device, Event, Failure, Kept};
 
-use crate::at::{AtError, Command, Reply};
-use crate::modem::catalogue::NetKind;
+use crate::at::AtError;
 use crate::modem::machine::{self, Machine, Memory, ModelTraits, Order, Phase};
 use crate::net::clash::Clash;
 use crate::net::dhcp::{self, Lease};
 use crate::net::model::{Link, Observed};
-use crate::net::plan::{Plan, Step};
-use crate::net::probe::{Outcome, Prover, Target};
+use crate::net::plan::Plan;
+use crate::net::probe::{Outcome, Prover};
 use crate::policy::budget::{Budget, Usage};
-use crate::policy::ladder::{History, Ladder, Rung};
+use crate::policy::ladder::{Ladder, Rung};
 use crate::policy::verdict::{Verdict, verdict};
 
 /// First wait before a port that could not be opened is tried again; it doubles
@@ -44,139 +45,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// counters, and for what others changed without a message.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Time and date. They may jump apart: the date is set when the network comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Clock {
-    /// Since some moment; never goes back.
-    pub now: Duration,
-    /// Seconds of the Unix epoch.
-    pub wall: u64,
-}
-
-/// A modem as the bus shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
-    /// Model family, for example `A76XX`.
-    pub model: String,
-    /// What its network function speaks.
-    pub kind: NetKind,
-    /// Path of the AT port, when it is there.
-    pub port: Option<String>,
-    /// Name of the network device, when it is there.
-    pub link: Option<String>,
-}
-
-/// What the session is told.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// This is plugged in now; `None`: nothing is.
-    Device(Option<Device>),
-    /// The AT port is open.
-    PortOpened,
-    /// It could not be opened.
-    PortFailed(String),
-    /// It broke or went away.
-    PortClosed,
-    /// It said this.
-    Bytes(Vec<u8>),
-    /// A person's command; answered by [`Action::Answer`].
-    Request {
-        /// The caller's number.
-        id: u64,
-        /// What to send.
-        command: Command,
-    },
-    /// Something about the network may have changed.
-    Hint,
-    /// How a plan went; a look follows by itself.
-    Applied(Vec<Failure>),
-    /// The state of the network.
-    Observed(Observed),
-    /// A DHCP message came from the link.
-    Dhcp(Vec<u8>),
-    /// What a probe found.
-    Probed(Outcome),
-}
-
-/// A step that was not done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// Which.
-    pub step: Step,
-    /// Why not.
-    pub reason: String,
-    /// What the step would change is another program's, to be left alone.
-    pub foreign: bool,
-}
-
-/// What the session wants done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Open the AT port; answered by an event.
-    OpenPort(String),
-    /// Close it; not answered.
-    ClosePort,
-    /// Write this to it.
-    Write(Vec<u8>),
-    /// Look at the network; answered by [`Event::Observed`].
-    Observe,
-    /// Carry this out, then tell, then look.
-    Apply(Plan),
-    /// Listen for DHCP on the link of this index.
-    Listen(u32),
-    /// Listen no more.
-    Deafen,
-    /// Send a DHCP message on that link.
-    Send {
-        /// Source address.
-        from: Ipv4Addr,
-        /// Destination.
-        to: Ipv4Addr,
-        /// The message.
-        bytes: Vec<u8>,
-    },
-    /// Make a probe; answered by [`Event::Probed`].
-    Probe {
-        /// Through this link.
-        link: String,
-        /// Asking these name servers.
-        servers: Vec<Ipv4Addr>,
-        /// For this.
-        target: Target,
-    },
-    /// Keep this before anything that follows is done.
-    Remember(Memory),
-    /// Keep what was tried, before anything that follows is done.
-    Keep(History),
-    /// Keep the count of data.
-    Count(Usage),
-    /// Do what the modem itself cannot do: USB, power, reboot.
-    Climb(Rung),
-    /// The end of a person's command.
-    Answer {
-        /// The caller's number.
-        id: u64,
-        /// What came of it.
-        result: Result<Reply, AtError>,
-    },
-    /// A line for the log: the verdict is another, or a rung is used.
-    Say(String),
-    /// [`Session::report`] has news.
-    Changed,
-}
-
-/// What earlier runs kept.
-#[derive(Debug, Clone, Default)]
-pub struct Kept {
-    /// Of the machine.
-    pub memory: Memory,
-    /// Of the ladder.
-    pub history: History,
-    /// Of the budget.
-    pub usage: Usage,
-    /// Identifies this boot; see [`crate::policy::budget::Reading::boot`].
-    pub boot: u64,
-}
+/// How long a modem must say that it has no data connection before a session
+/// that was found running is ended: it may just be coming back.
+const DOUBT: Duration = Duration::from_secs(3);
 
 /// Whether packets may go through the modem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,8 +86,9 @@ pub struct Session {
     dhcp: Option<dhcp::Client>,
     listening: bool,
     clash: Option<Clash>,
-    /// How often the modem's network was moved.
+    /// How often the modem's network was moved, and when it last was.
     moves: u32,
+    moved: Option<Duration>,
     /// A look or a plan is on its way.
     busy: bool,
     look_again: bool,
@@ -224,16 +96,22 @@ pub struct Session {
     /// The last plan, and how often it was tried.
     last_plan: Option<Plan>,
     attempts: u32,
+    /// Different plans since the last that came true.
+    others: u32,
     retry: Option<Duration>,
     failures: Vec<Failure>,
     /// Another program keeps the name servers.
     foreign_dns: Option<String>,
     prover: Prover,
-    probing: bool,
+    /// The connection that is asked about, by [`Session::proofs`].
+    probing: Option<u32>,
+    /// Connections so far that a proof was, or is, to be about.
+    proofs: u32,
     ladder: Ladder,
     climb: Option<Duration>,
     budget: Budget,
     counted: (Duration, u64),
+    flow: network::Flow,
     timers: evidence::Timers,
     verdict: Verdict,
     next_tick: Duration,
@@ -264,17 +142,21 @@ impl Session {
             listening: false,
             clash: None,
             moves: 0,
+            moved: None,
             busy: false,
             look_again: false,
             next_look: Duration::ZERO,
             last_plan: None,
             attempts: 0,
+            others: 0,
             retry: None,
             failures: Vec::new(),
             foreign_dns: None,
-            probing: false,
+            probing: None,
+            proofs: 0,
             climb: None,
             counted: (Duration::ZERO, 0),
+            flow: network::Flow::default(),
             timers: evidence::Timers::default(),
             verdict: Verdict::ComingUp,
             next_tick: Duration::ZERO,
@@ -321,9 +203,11 @@ impl Session {
                 }
             }
             Event::Probed(outcome) => {
-                self.probing = false;
-                self.prover.record(now, outcome);
-                self.tell(now, machine::Event::Proof(outcome == Outcome::Online));
+                // What was found out about an earlier connection is of no use.
+                if self.probing.take() == Some(self.proofs) {
+                    self.prover.record(now, outcome);
+                    self.tell(now, machine::Event::Proof(outcome == Outcome::Online));
+                }
             }
         }
         self.settle(clock);
@@ -369,6 +253,18 @@ impl Session {
     #[must_use]
     pub fn lease(&self) -> Option<&Lease> {
         self.dhcp.as_ref().and_then(dhcp::Client::lease)
+    }
+
+    /// The verdict of the last moment.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// What the modem says; `None` while there is none.
+    #[must_use]
+    pub fn modem_state(&self) -> Option<&machine::State> {
+        self.machine.as_ref().map(Machine::state)
     }
 
     /// The steps that leave nothing of ours behind; for the end of the service.
@@ -426,7 +322,7 @@ impl Session {
         }
         self.device = device;
         if self.link_name().is_none() {
-            self.unlinked();
+            self.unlinked(now);
         }
         self.look();
     }
@@ -482,13 +378,33 @@ impl Session {
             self.path = Path::Down;
         }
         self.timers.note(now, self.phase());
+        self.doubt(now);
         self.ask_for_lease(now);
         self.leases(now);
         self.converge(now);
+        if !self.busy && std::mem::take(&mut self.look_again) {
+            self.look();
+        }
         self.prove(now);
         changed |= self.judge(clock);
         if changed {
             self.actions.push(Action::Changed);
+        }
+    }
+
+    /// A session that was found running does not outlive a modem that answers
+    /// and has no data connection.
+    fn doubt(&mut self, now: Duration) {
+        let Some(state) = self.machine.as_ref().map(Machine::state) else { return };
+        let none = match state.phase {
+            Phase::SimWait => true,
+            Phase::Searching => state.registration.is_some_and(|stat| !stat.is_registered()),
+            // It was asked for its address and had none.
+            Phase::Connecting => state.reason.is_some(),
+            _ => false,
+        };
+        if self.path == Path::Unknown && none && self.timers.in_phase(now) >= DOUBT {
+            self.path = Path::Down;
         }
     }
 
@@ -506,7 +422,14 @@ impl Session {
         let pause = if verdict == Verdict::Online { LOOK } else { TICK };
         self.next_tick = clock.now.saturating_add(pause);
         self.climb = None;
-        let Some(step) = self.ladder.assess(clock.wall, verdict) else { return news };
+        self.ladder.clock(clock.now, clock.wall);
+        let tried = self.ladder.history().outage.len();
+        let step = self.ladder.assess(clock.wall, verdict);
+        if self.ladder.history().outage.len() < tried {
+            // Else the next run would go on where this outage ended.
+            self.actions.push(Action::Keep(self.ladder.history().clone()));
+        }
+        let Some(step) = step else { return news };
         if step.at > clock.wall {
             let wait = Duration::from_secs(step.at - clock.wall);
             self.climb = Some(clock.now.saturating_add(wait));

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Action, Clock, DnsScope, Failure, LOOK, Path, Session};
+use super::{Action, Clock, DnsScope, Failure, LOOK, Path, Session, TICK};
 use crate::modem::machine;
 use crate::net::clash::clash;
 use crate::net::dhcp::{self, Lease};
@@ -31,8 +31,49 @@ const ADOPTION: Duration = Duration::from_secs(15);
 const COUNT_EVERY: Duration = Duration::from_secs(300);
 const COUNT_BYTES: u64 = 1_000_000;
 
-/// The modem's network is moved at most so often while it is plugged in.
+/// The modem's network is moved at most so often until there is no clash: a
+/// modem that restarts and stays where it was would else do so for ever.
 const MOVES: u32 = 2;
+
+/// From moving to the lease of the new network: a restart and its search.
+const MOVING: Duration = Duration::from_secs(60);
+
+/// So many different plans one after the other without one that came true are
+/// taken as one that is tried again.
+const OTHERS: u32 = 8;
+
+/// How fast data flowed, to guess what nobody could read any more: a link that
+/// goes takes its counters along.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    index: u32,
+    /// The last look.
+    at: Duration,
+    /// Where the present measurement began, and the bytes at that time.
+    from: (Duration, u64),
+    /// Bytes in a second.
+    rate: u64,
+}
+
+impl Flow {
+    fn note(&mut self, now: Duration, index: u32, bytes: u64) {
+        let span = now.saturating_sub(self.from.0);
+        if self.index != index {
+            (self.index, self.from, self.rate) = (index, (now, bytes), 0);
+        } else if span >= TICK {
+            let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+            self.rate = bytes.saturating_sub(self.from.1).saturating_mul(1000) / millis;
+            self.from = (now, bytes);
+        }
+        self.at = now;
+    }
+
+    /// Bytes since the last look, at the rate before it.
+    fn unseen(&self, now: Duration) -> u64 {
+        let span = now.saturating_sub(self.at).min(LOOK);
+        self.rate.saturating_mul(u64::try_from(span.as_millis()).unwrap_or(0)) / 1000
+    }
+}
 
 impl Session {
     pub(super) fn link_name(&self) -> Option<&str> {
@@ -53,14 +94,16 @@ impl Session {
     }
 
     /// The network device is gone, and with it all that was on it.
-    pub(super) fn unlinked(&mut self) {
+    pub(super) fn unlinked(&mut self, now: Duration) {
+        if self.link.is_some() {
+            self.budget.guess(self.flow.unseen(now));
+        }
         if std::mem::take(&mut self.listening) {
             self.actions.push(Action::Deafen);
         }
         self.dhcp = None;
         self.link = None;
         self.clash = None;
-        self.moves = 0;
         self.adopted = None;
         self.last_plan = None;
         self.retry = None;
@@ -74,13 +117,14 @@ impl Session {
         let index = link.as_ref().map(|link| link.index);
         if index != self.link.as_ref().map(|link| link.index) {
             self.leave(&observed);
-            self.unlinked();
+            self.unlinked(clock.now);
             self.adopted = index.and_then(|index| ours(&observed, index));
         }
         if let Some(link) = &link {
             let (index, rx, tx) = (link.index, link.rx_bytes, link.tx_bytes);
             let reading = Reading { index, boot: self.boot, rx, tx };
             self.budget.read(clock.wall, reading);
+            self.flow.note(clock.now, index, rx.saturating_add(tx));
             self.count(clock.now);
         }
         self.link = link;
@@ -90,8 +134,8 @@ impl Session {
             .zip(self.link.as_ref())
             .zip(self.observed.as_ref())
             .and_then(|((ipv4, link), observed)| clash(&ipv4, link.index, observed));
-        if std::mem::take(&mut self.look_again) {
-            self.look();
+        if self.clash.is_none() && self.lease().is_some() {
+            (self.moves, self.moved) = (0, None);
         }
     }
 
@@ -239,17 +283,25 @@ impl Session {
 
     /// Plans, and has the plan carried out.
     pub(super) fn converge(&mut self, now: Duration) {
-        if self.busy || self.adopting(now) {
+        if self.busy {
+            return;
+        }
+        if self.adopting(now) {
+            self.retry = None;
             return;
         }
         let Some(plan) = self.pending() else { return };
         if plan.steps.is_empty() {
             (self.last_plan, self.attempts, self.retry) = (None, 0, None);
+            self.others = 0;
             self.failures.clear();
             self.resolve_clash(now);
             return;
         }
-        let again = self.last_plan.as_ref() == Some(&plan);
+        // Plans that never come true count as one, also when they take turns.
+        let other = self.last_plan.as_ref() != Some(&plan);
+        self.others = self.others.saturating_add(u32::from(other));
+        let again = !other || self.others > OTHERS;
         if again && self.retry.is_some_and(|retry| now < retry) {
             return;
         }
@@ -290,8 +342,13 @@ impl Session {
         let Some(clash) = self.clash.as_ref().filter(|_| movable && self.moves < MOVES) else {
             return;
         };
+        // One that is under way takes a restart of the modem.
+        if self.moved.is_some_and(|moved| now.saturating_sub(moved) < MOVING) {
+            return;
+        }
         let Some(third) = clash.suggestion else { return };
         self.moves += 1;
+        self.moved = Some(now);
         self.actions.push(Action::Say(format!(
             "{} has {}/{}: moving the modem's network to 192.168.{third}.0/24",
             clash.link, clash.network.0, clash.network.1
@@ -313,7 +370,7 @@ impl Session {
     }
 
     pub(super) fn may_probe(&self) -> bool {
-        !self.probing && self.route() == Some(true) && !self.budget.reached()
+        self.probing.is_none() && self.route() == Some(true) && !self.budget.reached()
     }
 
     pub(super) fn prove(&mut self, now: Duration) {
@@ -322,6 +379,7 @@ impl Session {
         let current = self.desired().and_then(|desired| desired.ipv4).map(|ipv4| ipv4.address);
         if current != self.timers.proof_of {
             self.timers.proof_of = current;
+            self.proofs = self.proofs.wrapping_add(1);
             self.prover.restart(now);
         }
         if !self.may_probe() {
@@ -331,7 +389,7 @@ impl Session {
         let (name, received) = (link.name.clone(), link.rx_bytes);
         let servers = lease.dns.clone();
         if self.prover.due(now, received) {
-            self.probing = true;
+            self.probing = Some(self.proofs);
             let target = self.settings.target.clone();
             self.actions.push(Action::Probe { link: name, servers, target });
         }

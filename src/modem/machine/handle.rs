@@ -22,6 +22,11 @@ const SIM_LATER: Duration = Duration::from_secs(5);
 /// How soon to ask again for an address that is about to come.
 const ADDRESS_AGAIN: Duration = Duration::from_millis(500);
 
+/// How long a network that knows the access point takes at most to admit it;
+/// after that it is the access point that is refused, perhaps (TS 24.301
+/// §9.9.4.4, cause 27), and another is tried if there is one.
+const DENIED: Duration = Duration::from_secs(20);
+
 /// A PIN is tried only while more tries than this are left, so that the last
 /// one stays for a person.
 const TRIES_TO_KEEP: u8 = 1;
@@ -331,6 +336,9 @@ impl Machine {
                         self.state.reason = None;
                         self.then(&[Step::Address]);
                         self.then(DETAILS);
+                    } else if self.state.phase != Phase::Connected {
+                        // The port was silent for a while.
+                        self.then(&[Step::Address]);
                     }
                     return;
                 }
@@ -344,6 +352,14 @@ impl Machine {
         self.state.phase = phase;
         self.state.reason = Some(reason.to_owned());
         self.then(DETAILS);
+        if self.state.registration == Some(Stat::Denied) {
+            let since = *self.denied.get_or_insert(now);
+            if now.saturating_sub(since) >= DENIED && self.next_access() {
+                self.denied = None;
+            }
+        } else {
+            self.denied = None;
+        }
         // Codes tell of changes; a look now and then is for lost ones.
         self.wake.get_or_insert((now.saturating_add(super::POLL_EVERY), super::POLL));
     }

@@ -120,6 +120,8 @@ pub struct Machine {
     mnc_length: Option<u8>,
     accesses: Vec<Access>,
     access_at: usize,
+    /// Since when the network has refused the present access point.
+    denied: Option<Duration>,
     /// Whether packets have come through with the present access point.
     proven: bool,
     /// How often the SIM was not ready, one after the other.
@@ -161,6 +163,7 @@ impl Machine {
             timed_out: Vec::new(),
             mnc_length: None,
             access_at: 0,
+            denied: None,
             proven: false,
             context_writes: 0,
             sim_waits: 0,
@@ -317,17 +320,14 @@ impl Machine {
     }
 
     fn order(&mut self, order: Order) {
-        let dial = |on| match self.traits.dial {
+        let how = self.traits.dial;
+        let dial = |on| match how {
             Dial::Autodial => Step::Dial(on),
             Dial::Qcrmcall => Step::Call(on),
         };
         match order {
             Order::Reprobe => self.then(POLL),
-            Order::Redial if !self.proven && self.access_at + 1 < self.accesses.len() => {
-                self.access_at += 1;
-                self.context_writes = 0;
-                self.then(&[Step::ReadContext, Step::ReadAuth, Step::Lte, Step::Gprs]);
-            }
+            Order::Redial if self.next_access() => {}
             Order::Redial => {
                 let steps = [dial(false), dial(true), Step::Address];
                 self.then(&steps);
@@ -335,6 +335,18 @@ impl Machine {
             Order::CfunCycle => self.then(&[Step::RadioOff, Step::RadioOn, Step::Sim]),
             Order::Creset => self.then(&[Step::Restart]),
         }
+    }
+
+    /// Goes on to the next access point, unless the present one has worked or is
+    /// the last.
+    fn next_access(&mut self) -> bool {
+        let more = !self.proven && self.access_at + 1 < self.accesses.len();
+        if more {
+            self.access_at += 1;
+            self.context_writes = 0;
+            self.then(&[Step::ReadContext, Step::ReadAuth, Step::Lte, Step::Gprs]);
+        }
+        more
     }
 
     fn poll(&self) -> &'static [Step] {

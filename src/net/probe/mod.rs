@@ -21,6 +21,9 @@ const PASSIVE_BYTES: u64 = 2_000;
 /// with its answer over TCP (10 packets, 600 bytes of text).
 pub const PROBE_BYTES: u64 = 1_500;
 
+/// A day in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+
 /// How and how often to prove.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -84,7 +87,11 @@ pub struct Prover {
     failed: u32,
     next: Duration,
     received: Option<u64>,
-    day: (Duration, u64),
+    /// What may be spent now, in bytes times [`DAY_MS`], and as of when. A quarter
+    /// of the day's budget can be saved up, the rest comes evenly: so an hour of
+    /// failures does not leave the rest of the day in the dark, and no 24 hours
+    /// ever have more than the budget.
+    credit: (u64, Duration),
 }
 
 impl Prover {
@@ -92,12 +99,12 @@ impl Prover {
     #[must_use]
     pub fn new(settings: Settings) -> Prover {
         Prover {
+            credit: (most_saved(&settings), Duration::ZERO),
             settings,
             proof: Proof::Pending,
             failed: 0,
             next: Duration::ZERO,
             received: None,
-            day: (Duration::ZERO, 0),
         }
     }
 
@@ -140,15 +147,21 @@ impl Prover {
             self.next = now + self.settings.interval;
             return false;
         }
-        if now.saturating_sub(self.day.0) >= Duration::from_secs(86_400) {
-            self.day = (now, 0);
+        let cost = PROBE_BYTES.saturating_mul(DAY_MS);
+        let most = most_saved(&self.settings);
+        // Bytes times DAY_MS that come in a millisecond are bytes in a day.
+        let rate = self.settings.bytes_per_day - most / DAY_MS;
+        let millis = u64::try_from(now.saturating_sub(self.credit.1).as_millis());
+        let earned = rate.saturating_mul(millis.unwrap_or(u64::MAX));
+        let credit = self.credit.0.saturating_add(earned).min(most);
+        self.credit = (credit, now);
+        if let Some(credit) = credit.checked_sub(cost) {
+            self.credit.0 = credit;
+            return true;
         }
-        if self.day.1 + PROBE_BYTES > self.settings.bytes_per_day {
-            self.next = self.day.0 + Duration::from_secs(86_400);
-            return false;
-        }
-        self.day.1 += PROBE_BYTES;
-        true
+        let wait = if most < cost { DAY_MS } else { (cost - credit).div_ceil(rate.max(1)) };
+        self.next = now.saturating_add(Duration::from_millis(wait.min(DAY_MS)));
+        false
     }
 
     /// Takes note of a probe's outcome.
@@ -172,6 +185,13 @@ impl Prover {
         let doubled = self.settings.retry.saturating_mul(1 << (self.failed - 1).min(10));
         self.next = now + doubled.min(self.settings.interval);
     }
+}
+
+/// Most that is saved up, in bytes times [`DAY_MS`]; enough for one probe if the
+/// budget is.
+fn most_saved(settings: &Settings) -> u64 {
+    let day = settings.bytes_per_day;
+    (day / 4).max(PROBE_BYTES.min(day)).saturating_mul(DAY_MS)
 }
 
 /// A DNS query (RFC 1035 section 4) for the IPv4 address of `host`; `None` when
@@ -286,16 +306,22 @@ mod tests {
     #[test]
     fn a_day_of_failures_stays_within_the_budget() {
         let mut prover = Prover::new(Settings { bytes_per_day: 30_000, ..Settings::default() });
-        let (mut probes, mut now) = (0, secs(0));
-        while now < secs(86_400) {
+        let (mut probes, mut now) = (Vec::new(), secs(0));
+        while now < secs(3 * 86_400) {
             if prover.due(now, 0) {
-                probes += 1;
+                probes.push(now);
                 prover.record(now, Outcome::Nothing);
             }
+            assert!(prover.next_event() > now);
             now = prover.next_event();
         }
-        assert_eq!(probes, 20);
-        assert!(prover.due(now, 0), "a new day");
+        let days = probes.windows(21).map(|run| run[20] - run[0]);
+        assert!(days.clone().all(|span| span >= secs(86_400)), "{days:?}");
+        let pauses = probes.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(pauses.clone().all(|pause| pause < secs(7200)), "{pauses:?}");
+        assert!(probes.len() >= 45, "{}", probes.len());
+        let mut poor = Prover::new(Settings { bytes_per_day: 100, ..Settings::default() });
+        assert!(!poor.due(secs(0), 0) && poor.next_event() == secs(86_400));
     }
 
     #[test]

@@ -74,6 +74,48 @@ fn disabled_rungs_are_never_used() {
     }
 }
 
+/// A Pi without a battery: each boot starts in 1970 and learns the date a minute
+/// later, from another uplink.
+#[test]
+fn a_reboot_that_forgets_the_date_does_not_forget_the_limits() {
+    let mut history = History::default();
+    let (mut real, mut reboots) = (START, Vec::new());
+    while real < START + 5 * DAY {
+        let mut ladder = Ladder::new(full(), history);
+        let booted = real;
+        loop {
+            let now = Duration::from_secs(real - booted);
+            let wall = if real - booted < 60 { real - booted } else { real };
+            ladder.clock(now, wall);
+            match ladder.assess(wall, Verdict::NoInternet) {
+                Some(step) if step.at <= wall => {
+                    ladder.record(wall, step.rung);
+                    if step.rung == Rung::Reboot {
+                        break reboots.push(real);
+                    }
+                }
+                _ => real += 1,
+            }
+            if real >= START + 5 * DAY {
+                break;
+            }
+        }
+        history = ladder.history().clone();
+    }
+    assert!(reboots.len() >= 4, "{reboots:?}");
+    let spans: Vec<u64> = reboots.windows(3).map(|run| run[2] - run[0]).collect();
+    assert!(spans.iter().all(|span| *span >= DAY), "{spans:?}");
+}
+
+#[test]
+fn an_outage_from_the_future_is_acted_on() {
+    let history = History { since: Some(START), ..History::default() };
+    let mut ladder = Ladder::new(full(), history);
+    ladder.clock(Duration::ZERO, 20);
+    assert_eq!(ladder.assess(20, Verdict::Dns).unwrap().at, 20 + GRACE_S);
+    assert_eq!(ladder.assess(40, Verdict::Dns).unwrap().at, 40);
+}
+
 /// No more than the limit in any window, over the whole log.
 fn within_limits(log: &[Tried]) {
     for limit in full() {

@@ -1,0 +1,147 @@
+//! What a session is told and what it wants done.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::at::{AtError, Command, Reply};
+use crate::modem::catalogue::NetKind;
+use crate::modem::machine::Memory;
+use crate::net::model::Observed;
+use crate::net::plan::{Plan, Step};
+use crate::net::probe::{Outcome, Target};
+use crate::policy::budget::Usage;
+use crate::policy::ladder::{History, Rung};
+
+/// Time and date. They may jump apart: the date is set when the network comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// Since some moment; never goes back.
+    pub now: Duration,
+    /// Seconds of the Unix epoch.
+    pub wall: u64,
+}
+
+/// A modem as the bus shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Model family, for example `A76XX`.
+    pub model: String,
+    /// What its network function speaks.
+    pub kind: NetKind,
+    /// Path of the AT port, when it is there.
+    pub port: Option<String>,
+    /// Name of the network device, when it is there.
+    pub link: Option<String>,
+}
+
+/// What the session is told.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// This is plugged in now; `None`: nothing is.
+    Device(Option<Device>),
+    /// The AT port is open.
+    PortOpened,
+    /// It could not be opened.
+    PortFailed(String),
+    /// It broke or went away.
+    PortClosed,
+    /// It said this.
+    Bytes(Vec<u8>),
+    /// A person's command; answered by [`Action::Answer`].
+    Request {
+        /// The caller's number.
+        id: u64,
+        /// What to send.
+        command: Command,
+    },
+    /// Something about the network may have changed.
+    Hint,
+    /// How a plan went; a look follows by itself.
+    Applied(Vec<Failure>),
+    /// The state of the network.
+    Observed(Observed),
+    /// A DHCP message came from the link.
+    Dhcp(Vec<u8>),
+    /// What a probe found.
+    Probed(Outcome),
+}
+
+/// A step that was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Which.
+    pub step: Step,
+    /// Why not.
+    pub reason: String,
+    /// What the step would change is another program's, to be left alone.
+    pub foreign: bool,
+}
+
+/// What the session wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Open the AT port; answered by an event.
+    OpenPort(String),
+    /// Close it; not answered.
+    ClosePort,
+    /// Write this to it.
+    Write(Vec<u8>),
+    /// Look at the network; answered by [`Event::Observed`].
+    Observe,
+    /// Carry this out, then tell, then look.
+    Apply(Plan),
+    /// Listen for DHCP on the link of this index.
+    Listen(u32),
+    /// Listen no more.
+    Deafen,
+    /// Send a DHCP message on that link.
+    Send {
+        /// Source address.
+        from: Ipv4Addr,
+        /// Destination.
+        to: Ipv4Addr,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// Make a probe; answered by [`Event::Probed`].
+    Probe {
+        /// Through this link.
+        link: String,
+        /// Asking these name servers.
+        servers: Vec<Ipv4Addr>,
+        /// For this.
+        target: Target,
+    },
+    /// Keep this before anything that follows is done.
+    Remember(Memory),
+    /// Keep what was tried, before anything that follows is done.
+    Keep(History),
+    /// Keep the count of data.
+    Count(Usage),
+    /// Do what the modem itself cannot do: USB, power, reboot.
+    Climb(Rung),
+    /// The end of a person's command.
+    Answer {
+        /// The caller's number.
+        id: u64,
+        /// What came of it.
+        result: Result<Reply, AtError>,
+    },
+    /// A line for the log: the verdict is another, or a rung is used.
+    Say(String),
+    /// [`Session::report`] has news.
+    Changed,
+}
+
+/// What earlier runs kept.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    /// Of the machine.
+    pub memory: Memory,
+    /// Of the ladder.
+    pub history: History,
+    /// Of the budget.
+    pub usage: Usage,
+    /// Identifies this boot; see [`crate::policy::budget::Reading::boot`].
+    pub boot: u64,
+}

@@ -1,0 +1,13 @@
+//! A session from plug to proof against the emulated modem, its data path and a
+//! model of the kernel, in virtual time.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
+
+mod faults;
+mod kernel;
+mod online;
+mod probe;
+mod restart;
+mod rig;
+mod uplinks;
+mod wishes;
