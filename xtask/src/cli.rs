@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::context::Context;
 use crate::definition::Definition;
 use crate::host::Purpose;
-use crate::{bench, emulate, host, image, kernel, refresh, rootfs, test, tools, verify};
+use crate::{bench, emulate, fuzz, host, image, kernel, refresh, rootfs, test, tools, verify};
 
 /// Builds, verifies, emulates and tests the a7670e image.
 #[derive(Parser)]
@@ -91,6 +91,14 @@ enum Command {
         #[arg(value_enum)]
         subject: bench::Subject,
     },
+    /// Feed the parsers what no modem would say.
+    Fuzz {
+        /// One target of `fuzz/targets`; all when not given.
+        target: Option<String>,
+        /// How long for each target.
+        #[arg(long, default_value_t = 60, value_name = "N")]
+        seconds: u64,
+    },
     /// Run the tests, all or the named parts.
     Test {
         /// Parts; an unknown name lists them.
@@ -126,6 +134,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
                 options.out = std::path::absolute(out)?;
             }
             image::run(&ctx, &options)
+        }
+        Command::Fuzz { target, seconds } => {
+            host::prepare(&ctx, Purpose::Fuzz)?;
+            fuzz::run(&ctx, target.as_deref(), seconds)
         }
         Command::Tools => {
             host::prepare(&ctx, Purpose::Build)?;

@@ -17,6 +17,8 @@ pub enum Purpose {
     Build,
     /// To run the tests as well.
     Tests,
+    /// To fuzz, and no more.
+    Fuzz,
 }
 
 /// A host package and how to see that it is not needed any more.
@@ -35,6 +37,7 @@ enum When {
     NoMirror,
     OrdinaryUser,
     Tests,
+    Fuzz,
 }
 
 const NEEDS: &[Need] = &[
@@ -62,6 +65,12 @@ const NEEDS: &[Need] = &[
         why: "makes network devices in the tests' own namespaces",
         when: When::Tests,
     },
+    Need {
+        package: "g++",
+        file: "/usr/bin/c++",
+        why: "compiles libFuzzer, which drives the fuzz targets",
+        when: When::Fuzz,
+    },
 ];
 
 /// Installs what is missing, after saying so, and checks that namespaces work.
@@ -69,18 +78,20 @@ pub fn prepare(ctx: &Context, purpose: Purpose) -> Result<()> {
     let root = rustix::process::geteuid().is_root();
     let debian = std::fs::read_to_string("/etc/os-release")
         .is_ok_and(|text| text.lines().any(|line| line == "ID=debian"));
+    let builds = purpose != Purpose::Fuzz;
     let needed = |when| match when {
-        When::Always => true,
-        When::NoMirror => !debian && !mirror_named(),
-        When::OrdinaryUser => !root,
+        When::Always => builds,
+        When::NoMirror => builds && !debian && !mirror_named(),
+        When::OrdinaryUser => builds && !root,
         When::Tests => purpose == Purpose::Tests,
+        When::Fuzz => matches!(purpose, Purpose::Tests | Purpose::Fuzz),
     };
     let missing: Vec<_> =
         NEEDS.iter().filter(|n| needed(n.when) && !Path::new(n.file).exists()).collect();
     if !missing.is_empty() {
         install(ctx, &missing, root)?;
     }
-    check_namespaces()
+    if builds { check_namespaces() } else { Ok(()) }
 }
 
 fn mirror_named() -> bool {
@@ -88,7 +99,7 @@ fn mirror_named() -> bool {
 }
 
 fn install(ctx: &Context, missing: &[&Need], root: bool) -> Result<()> {
-    ctx.report.line("This host lacks packages that the build needs:");
+    ctx.report.line("This host lacks packages that this needs:");
     for need in missing {
         ctx.report.line(format!("  {:24} {}", need.package, need.why));
     }

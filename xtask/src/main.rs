@@ -15,6 +15,7 @@ mod disk;
 mod driver;
 mod emulate;
 mod fresh;
+mod fuzz;
 mod host;
 mod image;
 mod kernel;

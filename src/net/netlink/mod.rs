@@ -14,7 +14,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage as Message;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
@@ -83,26 +83,16 @@ impl Netlink {
     /// The kernel gave no complete list.
     pub fn observe(&mut self, link: &str) -> Result<Observed, NetError> {
         let mut observed = Observed::default();
-        self.list("links", Message::GetLink(LinkMessage::default()), |message| {
-            if let Message::NewLink(message) = message {
-                observed.links.extend(decode::link(&message));
-            }
-        })?;
-        self.list("addresses", Message::GetAddress(AddressMessage::default()), |message| {
-            if let Message::NewAddress(message) = message {
-                observed.addresses.extend(decode::address(&message));
-            }
-        })?;
-        self.list("routes", Message::GetRoute(RouteMessage::default()), |message| {
-            if let Message::NewRoute(message) = message {
-                observed.routes.extend(decode::route(&message));
-            }
-        })?;
-        self.list("rules", Message::GetRule(RuleMessage::default()), |message| {
-            if let Message::NewRule(message) = message {
-                observed.rules.extend(decode::rule(&message));
-            }
-        })?;
+        for (what, request) in [
+            ("links", Message::GetLink(LinkMessage::default())),
+            ("addresses", Message::GetAddress(AddressMessage::default())),
+            ("routes", Message::GetRoute(RouteMessage::default())),
+            ("rules", Message::GetRule(RuleMessage::default())),
+        ] {
+            self.socket
+                .dump(request, |message| note(&mut observed, &message))
+                .map_err(|source| NetError::List { what, source })?;
+        }
         observed.accept_ra = sysctl(link, "accept_ra");
         observed.ra_metric = sysctl(link, "ra_defrtr_metric");
         Ok(observed)
@@ -151,14 +141,28 @@ impl Netlink {
         };
         self.socket.request(message, NLM_F_ACK | flags)
     }
+}
 
-    fn list(
-        &mut self,
-        what: &'static str,
-        request: Message,
-        each: impl FnMut(Message),
-    ) -> Result<(), NetError> {
-        self.socket.dump(request, each).map_err(|source| NetError::List { what, source })
+/// Adds to `observed` what one answer of the kernel (`struct nlmsghdr`s, one
+/// after another) lists. Pure.
+///
+/// # Errors
+/// A message is cut off; those before it were added.
+pub fn read(observed: &mut Observed, answer: &[u8]) -> io::Result<()> {
+    socket::messages(answer, |_, message| {
+        if let Some(NetlinkPayload::InnerMessage(message)) = socket::decoded(message) {
+            note(observed, &message);
+        }
+    })
+}
+
+fn note(observed: &mut Observed, message: &Message) {
+    match message {
+        Message::NewLink(message) => observed.links.extend(decode::link(message)),
+        Message::NewAddress(message) => observed.addresses.extend(decode::address(message)),
+        Message::NewRoute(message) => observed.routes.extend(decode::route(message)),
+        Message::NewRule(message) => observed.rules.extend(decode::rule(message)),
+        _ => {}
     }
 }
 

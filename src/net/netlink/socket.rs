@@ -84,25 +84,34 @@ impl Socket {
     /// out: what we make ourselves is plain.
     fn receive(&mut self, mut each: impl FnMut(NetlinkPayload<Message>)) -> io::Result<()> {
         let (length, _) = recv(&self.socket, &mut self.buffer[..], RecvFlags::empty())?;
-        let mut rest = &self.buffer[..length.min(BUFFER_BYTES)];
-        while rest.len() >= HEADER {
-            let field = |at: usize| {
-                u32::from_ne_bytes([rest[at], rest[at + 1], rest[at + 2], rest[at + 3]])
-            };
-            let length = field(0) as usize;
-            if length < HEADER || length > rest.len() {
-                return Err(io::Error::other("the kernel's answer is cut off"));
+        let ours = self.sequence;
+        messages(&self.buffer[..length.min(BUFFER_BYTES)], |sequence, message| {
+            if sequence == ours {
+                decoded(message).into_iter().for_each(&mut each);
             }
-            if field(8) == self.sequence {
-                decoded(&rest[..length]).into_iter().for_each(&mut each);
-            }
-            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        }
-        Ok(())
+        })
     }
 }
 
-fn decoded(bytes: &[u8]) -> Option<NetlinkPayload<Message>> {
+/// Cuts an answer into its messages; hands on the sequence number and the bytes
+/// of each.
+pub fn messages(mut answer: &[u8], mut each: impl FnMut(u32, &[u8])) -> io::Result<()> {
+    while answer.len() >= HEADER {
+        let field = |at: usize| {
+            u32::from_ne_bytes([answer[at], answer[at + 1], answer[at + 2], answer[at + 3]])
+        };
+        let length = field(0) as usize;
+        if length < HEADER || length > answer.len() {
+            return Err(io::Error::other("the kernel's answer is cut off"));
+        }
+        each(field(8), &answer[..length]);
+        answer = answer.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// What a message says; `None` when the library does not know it.
+pub fn decoded(bytes: &[u8]) -> Option<NetlinkPayload<Message>> {
     match NetlinkMessage::<Message>::deserialize(bytes) {
         Ok(message) => Some(message.payload),
         Err(error) => {

@@ -18,8 +18,8 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::context::Context;
-use crate::coverage;
 use crate::image::{self, Options};
+use crate::{coverage, fuzz};
 
 /// A part of the tests that can be run alone.
 pub struct Part {
@@ -36,6 +36,7 @@ pub struct Part {
 pub const PARTS: &[Part] = &[
     Part { name: "tidy", about: "the rules of the house", run: tidy::run },
     Part { name: "rust", about: "formatting, lints and every Rust test", run: rust::run },
+    Part { name: "fuzz", about: "no bytes make a parser fall, for a while", run: fuzz::test },
     Part {
         name: "newcomer",
         about: "an image from nothing in a fresh Debian 12",
