@@ -35,10 +35,14 @@ Commands:
   metrics    The same as status, as Prometheus text.
   run        The service: finds the modem, brings it online, keeps it there.
              Normally started by systemd (systemctl start a7670e).
+  check-config [FILE]
+             Checks what the service would read, /etc/a7670e.toml over
+             /boot/firmware/a7670e.toml, or FILE alone; shows what it comes to,
+             without secrets, or the first mistake with file, line and column.
   net-name   Renames a modem's network device to the next free wwan0, wwan1...
              Called by udev: a7670e net-name usb0
 
-Options of all but run and net-name:
+Options of all but run, check-config and net-name:
   --modem PLACE    the modem at this place on the USB bus, for example 1-1.2
   --socket PATH    the control socket (default /run/a7670e/control.sock)
   --json           status, why, plan, usage, at, test, doctor: JSON, not text
@@ -74,6 +78,11 @@ pub enum Command {
     Run(Options),
     /// Ask the service.
     Ask(Question, Asked),
+    /// Check the configuration.
+    CheckConfig {
+        /// A file to check alone.
+        file: Option<PathBuf>,
+    },
     /// Rename a network device.
     NetName {
         /// Its present name.
@@ -151,6 +160,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
     match command.as_str() {
         "help" => Ok(Command::Help),
         "run" => run(&mut parser),
+        "check-config" => check_config(&mut parser),
         "net-name" => net_name(&mut parser),
         "status" | "why" | "plan" | "signal" | "usage" | "metrics" | "doctor" | "at" | "record"
         | "test" => ask(&command, &mut parser),
@@ -220,6 +230,18 @@ fn ask(name: &str, parser: &mut Parser) -> Result<Command, Error> {
     Ok(Command::Ask(question, asked))
 }
 
+fn check_config(parser: &mut Parser) -> Result<Command, Error> {
+    let mut file = None;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(name) if file.is_none() => file = Some(name.into()),
+            Short('h') | Long("help") => return Ok(Command::Help),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Command::CheckConfig { file })
+}
+
 fn net_name(parser: &mut Parser) -> Result<Command, Error> {
     let mut device = None;
     while let Some(arg) = parser.next()? {
@@ -268,6 +290,8 @@ mod tests {
         assert_eq!(parsed("record x.txt --seconds 9"), Ok(Command::Ask(record, asked())));
         let test = Question::Test { target: "http://x/y".into(), bytes: 5 };
         assert_eq!(parsed("test --bytes 5 http://x/y"), Ok(Command::Ask(test, asked())));
+        assert_eq!(parsed("check-config"), Ok(Command::CheckConfig { file: None }));
+        assert_eq!(parsed("check-config x"), Ok(Command::CheckConfig { file: Some("x".into()) }));
         assert_eq!(parsed("net-name usb0"), Ok(Command::NetName { device: "usb0".into() }));
     }
 
@@ -285,6 +309,7 @@ mod tests {
             ("at", "needs a command"),
             ("at AT AT", "AT"),
             ("record", "needs the name"),
+            ("check-config x y", "y"),
             ("net-name", "needs the name"),
             ("net-name usb0 usb1", "usb1"),
         ] {

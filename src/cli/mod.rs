@@ -2,6 +2,7 @@
 
 mod args;
 mod at;
+mod check_config;
 mod client;
 mod doctor;
 mod metrics;
@@ -53,6 +54,7 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Command::Version => write_out(concat!("a7670e ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Run(options) => daemon::log::start().and_then(|()| daemon::run(&options)),
         Command::Ask(question, asked) => ask(&question, &asked),
+        Command::CheckConfig { file } => check_config::run(file.as_deref()),
         Command::NetName { device } => link_name::rename(Path::new("/sys"), &device),
     };
     match done {

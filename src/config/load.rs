@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use super::place;
 use super::schema::{Config, PdpType, UsbMode};
 use super::secret::SecretValue;
 use super::values::{AuthChoice, Roaming};
@@ -40,15 +41,18 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         message: String,
     },
-    /// The parts do not fit together.
-    #[error("{0}")]
-    Conflict(&'static str),
     /// A file with a secret may be read by others.
     #[error("{}: others may read this secret; run `chmod 600` on it", .0.display())]
     Exposed(PathBuf),
-    /// A secret is not what it should be.
-    #[error("`{0}` must be {1}")]
-    BadSecret(&'static str, &'static str),
+    /// A file has no secret.
+    #[error(
+        "{}: must hold one line of 1 to 100 printable ASCII characters without a quote",
+        .0.display()
+    )]
+    NoSecret(PathBuf),
+    /// A PIN is none.
+    #[error("`modem.pin`: must be four to eight digits")]
+    BadPin,
 }
 
 /// Parses one file's text; `path` is for errors. Pure.
@@ -65,30 +69,44 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
 /// # Errors
 /// A file cannot be read, or says what cannot be.
 pub fn load(config: &Path, provisioning: &Path) -> Result<Config, ConfigError> {
+    Ok(read(config, provisioning)?.0)
+}
+
+/// A file with its text.
+type Text<'a> = (&'a Path, String);
+
+/// The configuration and the texts that it comes from, the weakest first.
+fn read<'a>(
+    config: &'a Path,
+    provisioning: &'a Path,
+) -> Result<(Config, Vec<Text<'a>>), ConfigError> {
     let mut merged = Table::new();
+    let mut texts = Vec::new();
     for path in [provisioning, config] {
         let Some(text) = text(path)? else { continue };
         parse(path, &text)?;
         let table: Table = toml::from_str(&text)
             .map_err(|error| wrong(path, &text, error.span(), error.message()))?;
         overlay(&mut merged, table);
+        texts.push((path, text));
     }
     // Each part was valid by itself, so this can only fail on what no value by
     // itself can show; there is none today.
-    let config: Config =
+    let whole: Config =
         merged.try_into().map_err(|error| wrong(config, "", None, error.message()))?;
-    let cellular = &config.cellular;
-    if cellular.apn.is_none() && (cellular.user.is_some() || cellular.password.is_some()) {
-        return Err(ConfigError::Conflict(
-            "`cellular.user` and `cellular.password` need `cellular.apn`: set it, or leave them out",
-        ));
+    let cellular = &whole.cellular;
+    let (user, password) = (cellular.user.is_some(), cellular.password.is_some());
+    let needs_user = matches!(cellular.auth, AuthChoice::Pap | AuthChoice::Chap);
+    for (clash, field, message) in [
+        (user && cellular.apn.is_none(), "cellular.user", "needs `apn` too; set it"),
+        (password && cellular.apn.is_none(), "cellular.password", "needs `apn` too; set it"),
+        (needs_user && !user, "cellular.auth", "needs `user` too; set it, or write \"auto\""),
+    ] {
+        if clash {
+            return Err(wrong_field(&texts, config, field, message));
+        }
     }
-    if cellular.user.is_none() && matches!(cellular.auth, AuthChoice::Pap | AuthChoice::Chap) {
-        return Err(ConfigError::Conflict(
-            "`cellular.auth` needs `cellular.user`: set it, or leave `auth` out",
-        ));
-    }
-    Ok(config)
+    Ok((whole, texts))
 }
 
 /// Checks everything that [`load`] and the start of the service would.
@@ -96,9 +114,15 @@ pub fn load(config: &Path, provisioning: &Path) -> Result<Config, ConfigError> {
 /// # Errors
 /// The first thing that is wrong.
 pub fn check(config: &Path, provisioning: &Path) -> Result<Config, ConfigError> {
-    let config = load(config, provisioning)?;
-    config.cellular_settings()?;
-    Ok(config)
+    let (whole, texts) = read(config, provisioning)?;
+    match whole.cellular_settings() {
+        Ok(_) => Ok(whole),
+        // Here, unlike later, it is known where it stands.
+        Err(ConfigError::BadPin) => {
+            Err(wrong_field(&texts, config, "modem.pin", "must be four to eight digits"))
+        }
+        Err(other) => Err(other),
+    }
 }
 
 impl Config {
@@ -111,7 +135,7 @@ impl Config {
         let is_pin =
             |pin: &str| (4..=8).contains(&pin.len()) && pin.bytes().all(|b| b.is_ascii_digit());
         if pin.as_ref().is_some_and(|pin| !is_pin(pin.reveal())) {
-            return Err(ConfigError::BadSecret("modem.pin", "four to eight digits"));
+            return Err(ConfigError::BadPin);
         }
         let cellular = &self.cellular;
         let password = cellular.password.as_ref().map(reveal).transpose()?.unwrap_or_default();
@@ -192,10 +216,7 @@ fn reveal(value: &SecretValue) -> Result<Secret, ConfigError> {
     let text = text.trim();
     let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"');
     if text.is_empty() || text.len() > 100 || !plain {
-        return Err(ConfigError::BadSecret(
-            "file",
-            "one line of 1 to 100 printable ASCII characters without a quote",
-        ));
+        return Err(ConfigError::NoSecret(path.clone()));
     }
     Ok(Secret::new(text))
 }
@@ -219,7 +240,7 @@ fn text(path: &Path) -> Result<Option<String>, ConfigError> {
 /// do not mix.
 fn overlay(lower: &mut Table, upper: Table) {
     for (key, value) in upper {
-        let secret = matches!(key.as_str(), "pin" | "password");
+        let secret = super::is_secret(&key);
         match (lower.get_mut(&key), value) {
             (Some(Value::Table(under)), Value::Table(over)) if !secret => overlay(under, over),
             (_, value) => _ = lower.insert(key, value),
@@ -227,9 +248,26 @@ fn overlay(lower: &mut Table, upper: Table) {
     }
 }
 
+/// What is wrong with a field, in the file that has the last word on it.
+fn wrong_field(texts: &[Text], config: &Path, field: &str, message: &str) -> ConfigError {
+    let place = texts
+        .iter()
+        .rev()
+        .find_map(|(path, text)| Some((*path, text.as_str(), place::offset_of(text, field)?)));
+    match place {
+        Some((path, text, at)) => wrong(path, text, Some(at..at), message),
+        None => wrong(config, "", None, &format!("`{field}`: {message}")),
+    }
+}
+
 fn wrong(path: &Path, text: &str, span: Option<Range<usize>>, message: &str) -> ConfigError {
-    let before = text.get(..span.map_or(0, |span| span.start)).unwrap_or_default();
+    let start = span.map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    ConfigError::Wrong { path: path.to_owned(), line, column, message: message.to_owned() }
+    let message = match place::field_at(text, start) {
+        Some(field) => format!("`{field}`: {message}"),
+        None => message.to_owned(),
+    };
+    ConfigError::Wrong { path: path.to_owned(), line, column, message }
 }

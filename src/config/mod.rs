@@ -5,6 +5,7 @@
 //! what to write instead; none repeats a secret.
 
 mod load;
+mod place;
 mod schema;
 mod secret;
 #[cfg(test)]
@@ -21,3 +22,8 @@ pub const CONFIG: &str = "/etc/a7670e.toml";
 
 /// Where the flashing desk leaves its part, on Raspberry Pi's boot partition.
 pub const PROVISIONING: &str = "/boot/firmware/a7670e.toml";
+
+/// Whether the field's value is a [`SecretValue`].
+fn is_secret(name: &str) -> bool {
+    matches!(name, "pin" | "password")
+}

@@ -204,5 +204,5 @@ fn day<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
     if (1..=28).contains(&day) {
         return Ok(day);
     }
-    Err(serde::de::Error::custom("`reset_day` must be 1 to 28: each month has those"))
+    Err(serde::de::Error::custom("must be 1 to 28: each month has those"))
 }

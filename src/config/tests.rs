@@ -66,7 +66,8 @@ fn errors_have_place_and_remedy() {
         ("[cellular]\noperator = \"639\"\n", "x.toml:2:12: ", "63902"),
         ("[cellular]\nbands = [\"20\"]\n", "x.toml:2:9: ", "lte1 to lte64"),
         ("[data]\ncap = \"2 GBit\"\n", "x.toml:2:7: ", "2 GB"),
-        ("[data]\nreset_day = 31\n", "x.toml:2:13: ", "1 to 28"),
+        ("[data]\nreset_day = 31\n", "x.toml:2:13: `data.reset_day`: ", "1 to 28"),
+        ("[network]\nmetric = \"1\"\n", "x.toml:2:10: `network.metric`: ", "u32"),
         ("[network.probe]\ntarget = \"https://x\"\n", "x.toml:2:10: ", "plain HTTP"),
         ("[modem]\ncontrol = \"modemmanager\"\n", "x.toml:2:11: ", "`direct`"),
         ("[data\n", "x.toml:1:6: ", "]"),
@@ -112,9 +113,17 @@ fn the_configuration_lies_over_the_provisioning_file() {
 fn parts_that_do_not_fit_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.toml");
-    for text in ["[cellular]\nuser = \"a\"\n", "[cellular]\napn = \"a\"\nauth = \"pap\"\n"] {
+    for (text, place) in [
+        ("[cellular]\nuser = \"a\"\n", ":2:1: `cellular.user`: needs `apn`"),
+        ("[cellular]\n password.secret = \"a\"\n", ":2:2: `cellular.password`: needs `apn`"),
+        ("[cellular]\napn = \"a\"\nauth = \"pap\"\n", ":3:1: `cellular.auth`: needs `user`"),
+    ] {
         fs::write(&path, text).unwrap();
-        assert!(matches!(load(&path, Path::new("/nonexistent")), Err(ConfigError::Conflict(_))));
+        let none = Path::new("/none");
+        for (upper, lower) in [(path.as_path(), none), (none, path.as_path())] {
+            let error = load(upper, lower).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{}{place}", path.display())), "{error}");
+        }
     }
 }
 
