@@ -4,8 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
+mod common;
+
 use std::net::{Ipv4Addr, UdpSocket};
-use std::process::Command;
 use std::time::Duration;
 
 use a7670e::net::dhcp::client::{Action, Client, Lease, Phase};
@@ -13,59 +14,22 @@ use a7670e::net::dhcp::socket::Socket;
 use a7670e::net::model::{Desired, Ipv4, Ipv6};
 use a7670e::net::netlink::Netlink;
 use a7670e::net::plan::plan;
+use common::namespace::{beyond, ip, outside};
 use tokio::time::{Instant, sleep_until, timeout};
 
-const INSIDE: &str = "A7670E_TEST_INSIDE";
 const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 100);
 
-/// Runs the test `name` again inside. True in the outer run, which is then done.
-fn outside(name: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return false;
-    }
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "--mount"])
-        .args(["sh", "-c", r#"mount -t sysfs sysfs /sys && exec "$0" --exact "$1" --nocapture"#])
-        .arg(std::env::current_exe().unwrap())
-        .arg(name)
-        .env(INSIDE, "1")
-        .output()
-        .expect("needs unshare(1) of util-linux");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("1 passed"), "no test ran inside: {text}");
-    true
-}
-
-fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split(' ')).status().expect("needs iproute2");
-    assert!(status.success(), "ip {arguments}");
-}
-
 /// Serves 192.168.0.100 on the link `modem` for as long as the process lives,
-/// silent to the first `deaf` queries. In a network namespace of its own: this
-/// one would take packets that bear its own address for forged.
+/// silent to the first `deaf` queries.
 fn server(deaf: usize) {
-    let (tell, told) = std::sync::mpsc::channel();
-    let (go, gone) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        // SAFETY: only this thread changes its network namespace; no memory is
-        // concerned.
-        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
-        tell.send(rustix::thread::gettid()).unwrap();
-        gone.recv().unwrap();
-        // A child process is born in this thread's namespace.
+    let open = || {
         ip("address add 192.168.0.1/24 dev modem");
         ip("link set modem up");
         let socket = UdpSocket::bind("0.0.0.0:67").unwrap();
         socket.set_broadcast(true).unwrap();
-        tell.send(rustix::thread::gettid()).unwrap();
-        serve(&socket, deaf);
-    });
-    let thread = told.recv().unwrap();
-    ip(&format!("link set modem netns {}", thread.as_raw_nonzero()));
-    go.send(()).unwrap();
-    told.recv().unwrap();
+        socket
+    };
+    beyond("modem", open, move |socket| serve(&socket, deaf));
 }
 
 fn serve(socket: &UdpSocket, deaf: usize) {

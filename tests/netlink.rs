@@ -1,40 +1,15 @@
-//! Plans against a real kernel, in a network namespace of their own. The test
-//! program runs itself again there, as root of a user namespace.
+//! Plans against a real kernel, in a network namespace of their own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
+mod common;
+
 use std::net::Ipv4Addr;
-use std::process::Command;
 
 use a7670e::net::model::{Desired, Ipv4, Ipv6, MAIN_TABLE, Observed, PROTOCOL, table};
 use a7670e::net::netlink::Netlink;
 use a7670e::net::plan::{Plan, Step, orphans, plan, teardown};
-
-const INSIDE: &str = "A7670E_TEST_INSIDE";
-
-/// Runs the test `name` again inside. True in the outer run, which is then done.
-fn outside(name: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return false;
-    }
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "--mount"])
-        .args(["sh", "-c", r#"mount -t sysfs sysfs /sys && exec "$0" --exact "$1" --nocapture"#])
-        .arg(std::env::current_exe().unwrap())
-        .arg(name)
-        .env(INSIDE, "1")
-        .output()
-        .expect("needs unshare(1) of util-linux");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("1 passed"), "no test ran inside: {text}");
-    true
-}
-
-fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split(' ')).status().expect("needs iproute2");
-    assert!(status.success(), "ip {arguments}");
-}
+use common::namespace::{ip, outside};
 
 /// `wwan0` is the modem's, `eth0` another uplink with its own default route of
 /// the same metric, made by somebody else.
@@ -67,6 +42,17 @@ fn desired(observed: &Observed, host: u8, prefix: u8) -> Desired {
     }
 }
 
+/// The machine, seen before anything was done, and with a plan carried out.
+fn planned() -> (Netlink, Observed, Desired, Plan) {
+    machine();
+    let mut netlink = Netlink::open().unwrap();
+    let before = netlink.observe("wwan0").unwrap();
+    let wish = desired(&before, 100, 24);
+    let steps = plan(&wish, &before).unwrap();
+    apply(&mut netlink, &steps);
+    (netlink, before, wish, steps)
+}
+
 fn apply(netlink: &mut Netlink, plan: &Plan) {
     for step in &plan.steps {
         netlink.apply(plan, step).unwrap();
@@ -89,13 +75,8 @@ fn a_plan_comes_true_and_leaves_no_trace() {
     if outside("a_plan_comes_true_and_leaves_no_trace") {
         return;
     }
-    machine();
-    let mut netlink = Netlink::open().unwrap();
-    let before = netlink.observe("wwan0").unwrap();
-    let wish = desired(&before, 100, 24);
-    let steps = plan(&wish, &before).unwrap();
+    let (mut netlink, before, wish, steps) = planned();
     assert_eq!(steps.steps.len(), 8, "{steps}");
-    apply(&mut netlink, &steps);
 
     let now = netlink.observe("wwan0").unwrap();
     assert_eq!(plan(&wish, &now).unwrap().steps, &[], "it is verified");
@@ -160,12 +141,7 @@ fn rules_of_a_pulled_stick_are_found_and_a_refusal_is_named() {
     if outside("rules_of_a_pulled_stick_are_found_and_a_refusal_is_named") {
         return;
     }
-    machine();
-    let mut netlink = Netlink::open().unwrap();
-    let before = netlink.observe("wwan0").unwrap();
-    let wish = desired(&before, 100, 24);
-    let steps = plan(&wish, &before).unwrap();
-    apply(&mut netlink, &steps);
+    let (mut netlink, _, wish, steps) = planned();
     ip("link delete wwan0");
     let now = netlink.observe("wwan0").unwrap();
     assert!(plan(&wish, &now).is_err());

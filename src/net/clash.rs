@@ -76,17 +76,7 @@ mod tests {
 
     /// eth0 (index 2) with this network.
     fn with(address: [u8; 4], prefix: u8) -> Observed {
-        let link = Link {
-            index: 2,
-            name: "eth0".into(),
-            up: true,
-            carrier: true,
-            arp: true,
-            mtu: 1500,
-            mac: None,
-            rx_bytes: 0,
-            tx_bytes: 0,
-        };
+        let link = Link { up: true, ..Link::sample(2, "eth0") };
         let address =
             Address { index: 2, address: IpAddr::from(address), prefix, metric: 0, protocol: 0 };
         Observed { links: vec![link], addresses: vec![address], ..Observed::default() }

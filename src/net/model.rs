@@ -128,6 +128,24 @@ pub struct Link {
     pub tx_bytes: u64,
 }
 
+#[cfg(test)]
+impl Link {
+    /// An Ethernet link, switched off, with a cable in it.
+    pub(crate) fn sample(index: u32, name: &str) -> Link {
+        Link {
+            index,
+            name: name.to_owned(),
+            up: false,
+            carrier: true,
+            arp: true,
+            mtu: 1500,
+            mac: None,
+            rx_bytes: 0,
+            tx_bytes: 0,
+        }
+    }
+}
+
 /// An address of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {

@@ -1,8 +1,10 @@
-//! Fake sysfs trees, shaped as the kernel's: `bus/usb/devices` holds links into
+//! What several tests need. Here: fake sysfs trees, shaped as the kernel's: `bus/usb/devices` holds links into
 //! `devices`, interfaces are directories in their device, drivers are links.
 
 #![allow(dead_code, reason = "every test crate uses its own part")]
-#![allow(clippy::unwrap_used, missing_docs, reason = "only tests use it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "only tests use it")]
+
+pub mod namespace;
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -240,31 +240,36 @@ mod tests {
         assert_eq!((all.get(0x0337), all.get(0x0f00)), (None, None));
     }
 
+    /// The configuration of `profile` is `own` and the serial interfaces.
+    fn assert_configuration(profile: &str, length: usize, own: &str) {
+        let found = of(profile).get(0x0200).unwrap();
+        assert_eq!(found, bytes(&format!("{own}{SERIAL}")));
+        assert_eq!(found.len(), length);
+    }
+
     #[test]
     fn ecm_is_that_of_the_unit() {
-        let wanted = format!(
+        assert_configuration(
+            "a7670e-ecm",
+            209,
             "09 02 d1 00 05 01 00 c0 fa  08 0b 00 02 02 06 00 05
              09 04 00 00 01 02 06 00 00  05 24 00 10 01
              0d 24 0f 0e 00 00 00 00 08 06 01 00 00  05 24 06 00 01  07 05 87 03 40 00 10
              09 04 01 00 00 0a 00 00 00
-             09 04 01 01 02 0a 00 00 00  07 05 83 02 00 02 00  07 05 0c 02 00 02 00 {SERIAL}"
+             09 04 01 01 02 0a 00 00 00  07 05 83 02 00 02 00  07 05 0c 02 00 02 00",
         );
-        let found = of("a7670e-ecm").get(0x0200).unwrap();
-        assert_eq!(found, bytes(&wanted));
-        assert_eq!(found.len(), 209);
     }
 
     #[test]
     fn rndis_is_that_of_the_unit() {
-        let wanted = format!(
+        assert_configuration(
+            "a7670e-rndis",
+            196,
             "09 02 c4 00 05 01 00 c0 fa  08 0b 00 02 e0 01 03 05
              09 04 00 00 01 e0 01 03 00
              05 24 00 10 01  05 24 01 00 01  04 24 02 00  05 24 06 00 01  07 05 87 03 40 00 10
-             09 04 01 00 02 0a 00 00 00  07 05 83 02 00 02 00  07 05 0c 02 00 02 00 {SERIAL}"
+             09 04 01 00 02 0a 00 00 00  07 05 83 02 00 02 00  07 05 0c 02 00 02 00",
         );
-        let found = of("a7670e-rndis").get(0x0200).unwrap();
-        assert_eq!(found, bytes(&wanted));
-        assert_eq!(found.len(), 196);
     }
 
     #[test]

@@ -9,20 +9,6 @@ use crate::net::model::Link;
 const WWAN: u32 = 3;
 const ETH: u32 = 2;
 
-fn link(index: u32, name: &str) -> Link {
-    Link {
-        index,
-        name: name.to_owned(),
-        up: false,
-        carrier: true,
-        arp: true,
-        mtu: 1500,
-        mac: None,
-        rx_bytes: 0,
-        tx_bytes: 0,
-    }
-}
-
 fn desired(host: u8) -> Desired {
     Desired {
         link: "wwan0".into(),
@@ -57,7 +43,7 @@ fn others() -> Observed {
         onlink: false,
     };
     Observed {
-        links: vec![link(ETH, "eth0"), link(WWAN, "wwan0")],
+        links: vec![Link::sample(ETH, "eth0"), Link::sample(WWAN, "wwan0")],
         addresses: vec![Address {
             index: ETH,
             address: eth.into(),
