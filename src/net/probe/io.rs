@@ -18,6 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest answer that is read; what is beyond the first line is not used.
 const ANSWER_BYTES: usize = 512;
 
+/// Room for an answer in the kernel, bytes. It becomes the window that the other
+/// side is told: a portal's page beyond it stays where it is, and costs nothing.
+const WINDOW_BYTES: u32 = 1024;
+
 /// Makes one probe through `link`. `id` is that of the DNS query and should be
 /// another each time.
 ///
@@ -90,6 +94,7 @@ async fn name(link: &str, server: IpAddr, host: &str, id: u16) -> io::Result<Opt
 /// A connection; `None` when it does not come about.
 async fn connect(link: &str, address: SocketAddrV4) -> io::Result<Option<TcpStream>> {
     let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(WINDOW_BYTES)?;
     socket.bind_device(Some(link.as_bytes()))?;
     Ok(timeout(PATIENCE, socket.connect(address.into())).await.ok().and_then(Result::ok))
 }
