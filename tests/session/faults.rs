@@ -52,12 +52,12 @@ fn faults() -> Vec<(&'static str, Effect, Kind)> {
     let none = LinkFaults::default;
     let denied = &[V::Denied];
     vec![
-        ("silence 5 s", Effect::Silence { for_ms: 5000 }, Passes),
-        ("silence 90 s", Effect::Silence { for_ms: 90_000 }, Passes),
+        ("silence 5 s", Effect::Silence { for_ms: Some(5000) }, Passes),
+        ("silence 90 s", Effect::Silence { for_ms: Some(90_000) }, Passes),
         ("reset", Effect::Reset, Passes),
         ("USB gone 0.5 s", Effect::UsbGone { for_ms: 500 }, Passes),
         ("USB gone 40 s", Effect::UsbGone { for_ms: 40_000 }, Passes),
-        ("data call ended", Effect::PdnDeact, Passes),
+        ("data call ended", Effect::PdnDeact { text: "NW PDN DEACT 1".into() }, Passes),
         ("other LAN", Effect::Lan { third: 5 }, Passes),
         ("slow answers", Effect::Slow { by_ms: 2000, for_ms: 60_000 }, Passes),
         ("bytes one by one", Effect::Split, Passes),

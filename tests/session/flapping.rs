@@ -41,9 +41,9 @@ fn outage(rig: &mut Rig, random: &mut Random) -> Option<Effect> {
         4 => (link(LinkFaults { no_internet: true, ..none() }), Some(link(none()))),
         5 => (link(LinkFaults { dns_dead: true, ..none() }), Some(link(none()))),
         6 => (link(LinkFaults { no_lease: true, ..none() }), Some(link(none()))),
-        7 => (Effect::Silence { for_ms: random.below(600_000) }, None),
+        7 => (Effect::Silence { for_ms: Some(random.below(600_000)) }, None),
         8 => (Effect::UsbGone { for_ms: short }, None),
-        9 => (Effect::PdnDeact, None),
+        9 => (Effect::PdnDeact { text: "NW PDN DEACT 1".into() }, None),
         10 => (Effect::Reset, None),
         _ => (Effect::UnderVoltage, None),
     };

@@ -43,7 +43,7 @@ fn what_went_stale_meanwhile_is_gone_soon() {
         (Effect::UsbGone { for_ms: 4000 }, true),
         (Effect::Reset, true),
         (Effect::Lan { third: 5 }, true),
-        (Effect::PdnDeact, true),
+        (Effect::PdnDeact { text: "NW PDN DEACT 1".into() }, true),
         (Effect::NoCoverage, false),
         (Effect::Denied { cause: 11 }, false),
         (Effect::Roaming, false),
@@ -75,7 +75,7 @@ fn a_silent_port_leaves_the_route_alone_also_over_a_restart() {
     assert!(rig.until(secs(60), Rig::online));
     rig.run(secs(40));
     let route = rig.kernel.modem_default();
-    rig.inflict(Effect::Silence { for_ms: 45_000 });
+    rig.inflict(Effect::Silence { for_ms: Some(45_000) });
     let gone = rig.until(secs(20), |rig| rig.kernel.modem_default() != route);
     assert!(!gone, "{}", rig.describe());
     rig.restart_after(secs(1));
