@@ -55,7 +55,7 @@ pub struct Budget {
 const DAY: i64 = 86_400;
 
 /// 2020-01-01: a clock before that has not been set.
-const CLOCK_IS_SET: u64 = 1_577_836_800;
+pub(super) const CLOCK_IS_SET: u64 = 1_577_836_800;
 
 impl Budget {
     /// A count that goes on from what was kept.

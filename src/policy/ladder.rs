@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::CLOCK_IS_SET;
 use super::verdict::Verdict;
 
 /// What can be tried, from the cheapest to the dearest.
@@ -266,6 +267,11 @@ impl Ladder {
     fn forget(&mut self, wall: u64) {
         for tried in &mut self.history.tried {
             tried.at = tried.at.min(wall);
+            // By a clock that was not set then and was set while nobody looked:
+            // when that was, nobody knows. Now is the safe guess.
+            if tried.at < CLOCK_IS_SET && wall >= CLOCK_IS_SET {
+                tried.at = wall;
+            }
         }
         // Else a beginning in the future would begin anew at each moment.
         self.history.since = self.history.since.map(|since| since.min(wall));

@@ -193,3 +193,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_date_that_was_set_while_the_service_was_off_wipes_no_limit() {
+    let limits: Vec<Limit> =
+        DEFAULT.iter().map(|limit| Limit { enabled: true, ..*limit }).collect();
+    let mut history = History::default();
+    // In the first minutes of 1970, as after a boot without a battery.
+    for at in [100, 300] {
+        history.tried.push(Tried { rung: Rung::Reboot, at });
+    }
+    let today = 1_795_262_400;
+    let mut ladder = Ladder::new(limits, history);
+    ladder.clock(Duration::ZERO, today);
+    assert_eq!(ladder.history().tried.len(), 2, "both count");
+    assert!(ladder.history().tried.iter().all(|tried| tried.at == today));
+}
