@@ -14,6 +14,7 @@ use a7670e_emulator::link::LinkFaults;
 use serde_json::Value;
 
 mod common;
+use common::namespace::{ip, outside};
 use common::tree;
 
 #[path = "online/rig.rs"]
@@ -22,7 +23,6 @@ mod rig;
 use rig::Rig;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_a7670e");
-const INSIDE: &str = "A7670E_TEST_INSIDE";
 
 /// Far more than anything here takes, on a slow machine too.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -32,37 +32,6 @@ const CONFIG: &str = r#"
 dns = "none"
 probe = { target = "http://example.test/204" }
 "#;
-
-/// Runs the test `name` again inside. True in the outer run, which is then done.
-fn outside(name: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return false;
-    }
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "--mount"])
-        .args([
-            "sh",
-            "-c",
-            r#"mount -t sysfs sysfs /sys && exec "$0" --exact "$1" --nocapture --include-ignored"#,
-        ])
-        .arg(std::env::current_exe().unwrap())
-        .arg(name)
-        .env(INSIDE, "1")
-        .output()
-        .expect("needs unshare(1) of util-linux");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("1 passed"), "no test ran inside: {text}");
-    print!("{text}");
-    true
-}
-
-fn ip(arguments: &str) -> String {
-    let output = Command::new("ip").args(arguments.split(' ')).output().expect("needs iproute2");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ip {arguments}: {told}");
-    String::from_utf8(output.stdout).unwrap()
-}
 
 /// The service.
 struct Service {

@@ -133,3 +133,20 @@ proptest! {
         _ = parse(Path::new("x.toml"), &text).map(|config| config.cellular_settings());
     }
 }
+
+#[test]
+fn the_example_has_every_key_and_the_defaults_where_it_says_so() {
+    let text = include_str!("../../docs/a7670e.example.toml");
+    let config = parse(Path::new("example"), text).unwrap();
+    let bare = Config::default();
+    assert_eq!((&config.policy, &config.network), (&bare.policy, &bare.network));
+    let table: toml::Table = text.parse().unwrap();
+    for part in ["modem", "cellular", "network", "network.probe", "policy", "data"] {
+        // The refusal of an unknown key names all that there are.
+        let refusal = error(&format!("[{part}]\nzzz = 1\n"));
+        let known: Vec<&str> = refusal.split('`').skip(5).step_by(2).collect();
+        let keys = part.split('.').fold(&table, |table, name| table[name].as_table().unwrap());
+        let missing: Vec<_> = known.iter().filter(|key| !keys.contains_key(**key)).collect();
+        assert!(!known.is_empty() && missing.is_empty(), "[{part}] has no {missing:?}: {refusal}");
+    }
+}

@@ -14,7 +14,11 @@ pub fn outside(name: &str) -> bool {
     }
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "--net", "--mount"])
-        .args(["sh", "-c", r#"mount -t sysfs sysfs /sys && exec "$0" --exact "$1" --nocapture"#])
+        .args([
+            "sh",
+            "-c",
+            r#"mount -t sysfs sysfs /sys && exec "$0" --exact "$1" --nocapture --include-ignored"#,
+        ])
         .arg(std::env::current_exe().unwrap())
         .arg(name)
         .env(INSIDE, "1")
@@ -23,13 +27,17 @@ pub fn outside(name: &str) -> bool {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("1 passed"), "no test ran inside: {text}");
+    // For who asked to see it.
+    print!("{text}");
     true
 }
 
-/// Runs ip(8).
-pub fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split(' ')).status().expect("needs iproute2");
-    assert!(status.success(), "ip {arguments}");
+/// Runs ip(8), and gives what it prints.
+pub fn ip(arguments: &str) -> String {
+    let output = Command::new("ip").args(arguments.split(' ')).output().expect("needs iproute2");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {arguments}: {told}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Moves the link `peer` to another namespace, beyond its other end, where

@@ -20,6 +20,7 @@ use a7670e_emulator::modem::{Action, Modem, Port, UsbAction};
 use a7670e_emulator::profile::Profile;
 use a7670e_emulator::transport::{Pty, Transport};
 
+use crate::common::namespace::ip;
 use crate::common::{a76xx_ecm, plug, tree, unplug};
 
 /// How long the emulator waits at most before it looks around again.
@@ -224,7 +225,7 @@ fn tap(name: &str, mac: [u8; 6]) -> File {
     let done = unsafe { libc::ioctl(file.as_raw_fd(), 0x4004_54ca, &raw mut request) };
     assert_eq!(done, 0, "TUNSETIFF: {}", std::io::Error::last_os_error());
     let mac: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
-    super::ip(&format!("link set {name} address {}", mac.join(":")));
+    ip(&format!("link set {name} address {}", mac.join(":")));
     file
 }
 
@@ -237,6 +238,6 @@ fn carrier(tap: &File, on: bool) {
 
 /// Makes the kernel tell of a device.
 fn nudge() {
-    super::ip("link add nudge type veth peer name egdun");
-    super::ip("link del nudge");
+    ip("link add nudge type veth peer name egdun");
+    ip("link del nudge");
 }
