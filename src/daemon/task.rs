@@ -294,11 +294,16 @@ impl Task {
                 self.rival_owner = Some(owner);
             }
             Ok(Outcome::Unknown(_)) => {}
-            Err(error) if self.rival_known => tracing::debug!("ModemManager: {error}"),
-            Err(error) => tracing::warn!(
-                "modem at {}: ModemManager does not let go of it: {error}",
-                self.path
-            ),
+            Err(error) => {
+                // Asking again soon would only fill the bus's log.
+                self.rival_check = Instant::now() + RIVAL * 20;
+                if !self.rival_known {
+                    tracing::warn!(
+                        "modem at {}: ModemManager does not let go of it: {error}",
+                        self.path
+                    );
+                }
+            }
         }
         let first = !std::mem::replace(&mut self.rival_known, true);
         first.then(|| Event::Device(self.presented()))

@@ -81,9 +81,18 @@ pub(super) const DETAILS: &[Step] = &[
     Step::Cell,
 ];
 
-/// What is looked at again and again.
-pub(super) const POLL: &[Step] =
-    &[Step::Radio, Step::Lte, Step::Gprs, Step::Address, Step::Operator, Step::Power, Step::Cell];
+/// What is looked at again and again. The SIM too: the code that tells of its
+/// removal may be lost, and all else then looks like a lack of coverage.
+pub(super) const POLL: &[Step] = &[
+    Step::Radio,
+    Step::Sim,
+    Step::Lte,
+    Step::Gprs,
+    Step::Address,
+    Step::Operator,
+    Step::Power,
+    Step::Cell,
+];
 
 impl Machine {
     /// The command of a step; `None` when there is nothing to do.
