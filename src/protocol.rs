@@ -164,7 +164,7 @@ pub struct AtAnswer {
 /// Result of the method `transcript`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transcript {
-    /// Its lines, as `docs/transcript.md` has them.
+    /// Its lines, in the form of [`crate::modem::transcript`].
     pub text: String,
 }
 

@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Nobody listens on the control socket.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the service is not running (nobody answers on {0}); start it with `systemctl start a7670e`"
+    "the service is not running (nobody answers on {0}); start it with `systemctl start a7670e`; \
+     if it does not stay, `a7670e check-config` tells of a mistake in its configuration"
 )]
 pub struct NotRunning(PathBuf);
 

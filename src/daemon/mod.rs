@@ -13,6 +13,7 @@ mod network;
 mod port;
 mod recording;
 mod registry;
+mod rival;
 mod sysfs;
 mod systemd;
 mod task;

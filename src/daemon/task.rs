@@ -13,12 +13,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use tokio::sync::{OnceCell, mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::kept::Files;
-use super::modemmanager::{self, Outcome};
 use super::port::{self, Port};
 use super::recording::Recording;
+use super::rival::Rival;
 use super::{climb, network};
 use crate::at::{AtError, Command, Reply};
 use crate::modem::transcript::Side;
@@ -28,12 +28,6 @@ use crate::net::dns::Dns;
 use crate::net::plan::Plan;
 use crate::net::probe::{self, Target};
 use crate::session::{Action, Clock, Device, Event, Report, Session, Settings};
-
-/// How often to see whether ModemManager came or was started anew.
-const RIVAL: Duration = Duration::from_secs(3);
-
-/// How long the bus may take to take us in. While a system starts, it is slow.
-const BUS: Duration = Duration::from_secs(3);
 
 /// Wait after the kernel gave no list of the network.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -51,7 +45,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    async fn bus(&self) -> zbus::Result<&zbus::Connection> {
+    /// The system's bus.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn bus(&self) -> zbus::Result<&zbus::Connection> {
         self.bus.get_or_try_init(zbus::Connection::system).await
     }
 
@@ -78,7 +76,8 @@ pub enum Order {
     Stop,
 }
 
-type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
+/// Something that is on its way.
+pub type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
 /// The task. Dropped, it leaves the network as it is.
 pub struct Task {
@@ -97,10 +96,7 @@ pub struct Task {
     requests: u64,
     recording: Option<Recording>,
     device: Option<Device>,
-    rival: Pending<zbus::Result<Outcome>>,
-    rival_owner: Option<String>,
-    rival_known: bool,
-    rival_check: Instant,
+    rival: Rival,
     probe_id: u16,
 }
 
@@ -133,10 +129,7 @@ impl Task {
             requests: 0,
             recording: None,
             device: None,
-            rival: None,
-            rival_owner: None,
-            rival_known: false,
-            rival_check: Instant::now(),
+            rival: Rival::new(),
             probe_id: std::process::id() as u16,
         })
     }
@@ -149,7 +142,6 @@ impl Task {
         loop {
             self.carry_out();
             let due = self.shared.start + self.session.next_event();
-            let watch_rival = self.device.is_some() && self.rival.is_none();
             let mut event = None;
             tokio::select! {
                 order = orders.recv() => match order {
@@ -174,8 +166,9 @@ impl Task {
                         tracing::warn!("modem at {}: {error:#}", self.path);
                     }
                 }
-                outcome = finish(&mut self.rival) => event = self.rivalled(outcome),
-                () = sleep_until(self.rival_check), if watch_rival => self.look_for_rival(),
+                () = self.rival.settle(&self.shared, &self.path), if self.device.is_some() => {
+                    event = Some(Event::Device(self.presented()));
+                }
                 () = sleep_until(due) => {}
             }
             let clock = self.shared.clock();
@@ -192,8 +185,7 @@ impl Task {
         match order {
             Order::Device(device) => {
                 if self.device.is_none() && device.is_some() {
-                    self.rival_known = false;
-                    self.look_for_rival();
+                    self.rival.plugged();
                 }
                 self.device = device;
                 Some(Event::Device(self.presented()))
@@ -222,7 +214,7 @@ impl Task {
     /// The device, without its port while ModemManager may have it.
     fn presented(&self) -> Option<Device> {
         let device = self.device.clone()?;
-        Some(if self.rival_known { device } else { Device { port: None, ..device } })
+        Some(if self.rival.is_settled() { device } else { Device { port: None, ..device } })
     }
 
     fn heard(&mut self, heard: io::Result<Vec<u8>>) -> Event {
@@ -265,48 +257,6 @@ impl Task {
         if let Some(recording) = &mut self.recording {
             recording.add(now, side, bytes);
         }
-    }
-
-    fn look_for_rival(&mut self) {
-        self.rival_check = Instant::now() + RIVAL;
-        let shared = Arc::clone(&self.shared);
-        let uid = uid(&shared.sysfs, &self.path);
-        let known = self.rival_owner.clone();
-        self.rival = Some(Box::pin(async move {
-            // No bus, or none that answers yet: then nobody holds the port.
-            let Ok(Ok(bus)) = timeout(BUS, shared.bus()).await else { return Ok(Outcome::Absent) };
-            match (modemmanager::owner(bus).await?, known) {
-                (None, _) => Ok(Outcome::Absent),
-                (Some(owner), Some(known)) if owner == known => Ok(Outcome::Released(owner)),
-                _ => modemmanager::inhibit(bus, &uid).await,
-            }
-        }));
-    }
-
-    fn rivalled(&mut self, outcome: zbus::Result<Outcome>) -> Option<Event> {
-        self.rival_check = Instant::now() + RIVAL;
-        match outcome {
-            Ok(Outcome::Absent) => self.rival_owner = None,
-            Ok(Outcome::Released(owner)) => {
-                if self.rival_owner.as_ref() != Some(&owner) {
-                    tracing::info!("modem at {}: ModemManager lets go of it", self.path);
-                }
-                self.rival_owner = Some(owner);
-            }
-            Ok(Outcome::Unknown(_)) => {}
-            Err(error) => {
-                // Asking again soon would only fill the bus's log.
-                self.rival_check = Instant::now() + RIVAL * 20;
-                if !self.rival_known {
-                    tracing::warn!(
-                        "modem at {}: ModemManager does not let go of it: {error}",
-                        self.path
-                    );
-                }
-            }
-        }
-        let first = !std::mem::replace(&mut self.rival_known, true);
-        first.then(|| Event::Device(self.presented()))
     }
 
     /// Does what the session says, in order.
@@ -449,19 +399,8 @@ impl Task {
                 Err(error) => tracing::warn!("{error}"),
             }
         }
-        if let (Some(bus), Some(_)) = (self.shared.bus.get(), &self.rival_owner) {
-            let uid = uid(&self.shared.sysfs, &self.path);
-            if let Err(error) = modemmanager::give_back(bus, &uid).await {
-                tracing::warn!("ModemManager does not take the modem back: {error}");
-            }
-        }
+        self.rival.give_back(&self.shared, &self.path).await;
     }
-}
-
-/// The name that ModemManager has for a USB device: its real path in sysfs.
-fn uid(sysfs: &Path, modem: &UsbPath) -> String {
-    let link = sysfs.join("bus/usb/devices").join(modem.to_string());
-    std::fs::canonicalize(&link).unwrap_or(link).display().to_string()
 }
 
 async fn work(port: &mut Option<Port>) -> io::Result<Vec<u8>> {
@@ -479,7 +418,7 @@ async fn receive(socket: &Option<Socket>) -> io::Result<Vec<u8>> {
 }
 
 /// Waits for what is on its way; it is gone then.
-async fn finish<T>(pending: &mut Pending<T>) -> T {
+pub async fn finish<T>(pending: &mut Pending<T>) -> T {
     match pending {
         Some(future) => {
             let value = future.await;

@@ -1,0 +1,123 @@
+//! Sees to it that ModemManager lets go of a modem, and that a new one does too.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::modemmanager::{self, Outcome};
+use super::task::{Pending, Shared, finish};
+use crate::modem::usb_path::UsbPath;
+
+/// How often to see whether ModemManager came or was started anew.
+const CHECK: Duration = Duration::from_secs(3);
+
+/// How often when it refuses or does not know the modem: asking again soon would
+/// only fill the bus's log.
+const SELDOM: Duration = Duration::from_secs(60);
+
+/// How long the bus may take to take us in. While a system starts, it is slow.
+const BUS: Duration = Duration::from_secs(3);
+
+/// What is known of ModemManager, for one modem.
+pub struct Rival {
+    asking: Pending<zbus::Result<Outcome>>,
+    /// The one that has let go, by its unique name on the bus.
+    released: Option<String>,
+    /// The one that did not know the modem when it was last asked.
+    unknown: Option<String>,
+    settled: bool,
+    check: Instant,
+}
+
+impl Rival {
+    /// Nothing is known.
+    pub fn new() -> Rival {
+        Rival { asking: None, released: None, unknown: None, settled: false, check: Instant::now() }
+    }
+
+    /// The modem is plugged in: ask at once.
+    pub fn plugged(&mut self) {
+        self.settled = false;
+        self.asking = None;
+        self.check = Instant::now();
+    }
+
+    /// Whether the AT port may be opened: ModemManager has let go, is not there,
+    /// or was asked in vain.
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Waits until [`Rival::is_settled`] becomes true. Can be dropped at any time,
+    /// and is to be called again and again: it also asks later comers.
+    pub async fn settle(&mut self, shared: &Arc<Shared>, path: &UsbPath) {
+        loop {
+            if self.asking.is_none() {
+                sleep_until(self.check).await;
+                self.ask(Arc::clone(shared), uid(&shared.sysfs, path));
+            }
+            let outcome = finish(&mut self.asking).await;
+            self.check = Instant::now() + self.hear(outcome, path);
+            if !std::mem::replace(&mut self.settled, true) {
+                return;
+            }
+        }
+    }
+
+    fn ask(&mut self, shared: Arc<Shared>, uid: String) {
+        let known = self.released.clone();
+        self.asking = Some(Box::pin(async move {
+            // No bus, or none that answers yet: then nobody holds the port.
+            let Ok(Ok(bus)) = timeout(BUS, shared.bus()).await else { return Ok(Outcome::Absent) };
+            match (modemmanager::owner(bus).await?, known) {
+                (None, _) => Ok(Outcome::Absent),
+                (Some(owner), Some(known)) if owner == known => Ok(Outcome::Released(owner)),
+                _ => modemmanager::inhibit(bus, &uid).await,
+            }
+        }));
+    }
+
+    /// Takes an outcome in; gives the pause before the next question.
+    fn hear(&mut self, outcome: zbus::Result<Outcome>, path: &UsbPath) -> Duration {
+        match outcome {
+            Ok(Outcome::Absent) => self.released = None,
+            Ok(Outcome::Released(owner)) => {
+                if self.released.as_ref() != Some(&owner) {
+                    tracing::info!("modem at {path}: ModemManager lets go of it");
+                }
+                self.released = Some(owner);
+            }
+            // Twice the same: it has looked at its devices by then.
+            Ok(Outcome::Unknown(owner)) => {
+                if self.unknown.replace(owner.clone()) == Some(owner) {
+                    return SELDOM;
+                }
+            }
+            Err(error) => {
+                if !self.settled {
+                    tracing::warn!("modem at {path}: ModemManager does not let go of it: {error}");
+                }
+                return SELDOM;
+            }
+        }
+        CHECK
+    }
+
+    /// Gives the modem back, if ModemManager had let go of it.
+    pub async fn give_back(self, shared: &Shared, path: &UsbPath) {
+        if let (Some(bus), Some(_)) = (shared.bus.get(), &self.released) {
+            let uid = uid(&shared.sysfs, path);
+            if let Err(error) = modemmanager::give_back(bus, &uid).await {
+                tracing::warn!("ModemManager does not take the modem back: {error}");
+            }
+        }
+    }
+}
+
+/// The name that ModemManager has for a USB device: its real path in sysfs.
+fn uid(sysfs: &Path, modem: &UsbPath) -> String {
+    let link = sysfs.join("bus/usb/devices").join(modem.to_string());
+    std::fs::canonicalize(&link).unwrap_or(link).display().to_string()
+}
