@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -36,6 +36,7 @@ pub struct Rig {
     tasks: Sender<Task>,
     stop: Arc<AtomicBool>,
     ready: Arc<AtomicBool>,
+    plugged: Arc<AtomicU32>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -50,10 +51,10 @@ impl Rig {
         let stop = Arc::new(AtomicBool::new(false));
         let (tasks, inbox) = mpsc::channel();
         let bench = Bench::new(root.to_owned(), modem);
-        let ready = Arc::clone(&bench.ready);
+        let (ready, plugged) = (Arc::clone(&bench.ready), Arc::clone(&bench.plugged));
         let ended = Arc::clone(&stop);
         let thread = std::thread::spawn(move || bench.run(&inbox, &ended));
-        Rig { tasks, stop, ready, thread: Some(thread) }
+        Rig { tasks, stop, ready, plugged, thread: Some(thread) }
     }
 
     /// Whether the modem has said `*ATREADY`.
@@ -70,6 +71,11 @@ impl Rig {
         let task = move |modem: &mut Modem, now| answer.send(task(modem, now)).unwrap();
         self.tasks.send(Box::new(task)).unwrap();
         result.recv_timeout(Duration::from_secs(30)).expect("the emulator hangs")
+    }
+
+    /// How often it came to the bus.
+    pub fn plugged(&self) -> u32 {
+        self.plugged.load(Ordering::Relaxed)
     }
 
     /// Makes something go wrong, or right.
@@ -97,6 +103,7 @@ struct Bench {
     data: DataPath,
     far: FarEnd,
     ready: Arc<AtomicBool>,
+    plugged: Arc<AtomicU32>,
     start: Instant,
 }
 
@@ -104,8 +111,8 @@ impl Bench {
     fn new(root: PathBuf, modem: Modem) -> Bench {
         let port = Pty::new(Port::At, root.join("dev/ttyUSB1"));
         let (data, far) = (DataPath::new(7), FarEnd::new(7));
-        let (ready, start) = (Arc::default(), Instant::now());
-        Bench { root, modem, port, tap: None, data, far, ready, start }
+        let (ready, plugged) = (Arc::default(), Arc::default());
+        Bench { root, modem, port, tap: None, data, far, ready, plugged, start: Instant::now() }
     }
 
     fn run(mut self, tasks: &Receiver<Task>, stop: &AtomicBool) {
@@ -144,6 +151,7 @@ impl Bench {
                     // The kernel tells of the network device before the fake sysfs
                     // has it; real ones tell of each interface.
                     nudge();
+                    self.plugged.fetch_add(1, Ordering::Relaxed);
                 }
                 Action::Usb(UsbAction::Detach) => self.detach(),
                 Action::Link(link) => {
