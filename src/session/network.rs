@@ -370,7 +370,8 @@ impl Session {
     }
 
     pub(super) fn may_probe(&self) -> bool {
-        self.probing.is_none() && self.route() == Some(true) && !self.budget.reached()
+        // A probe of an earlier connection is not waited for: this one replaces it.
+        self.probing != Some(self.proofs) && self.route() == Some(true) && !self.budget.reached()
     }
 
     pub(super) fn prove(&mut self, now: Duration) {

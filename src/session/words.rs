@@ -103,7 +103,8 @@ pub enum Action {
         /// The message.
         bytes: Vec<u8>,
     },
-    /// Make a probe; answered by [`Event::Probed`].
+    /// Make a probe; answered by [`Event::Probed`]. One that is under way is given
+    /// up, and not answered.
     Probe {
         /// Through this link.
         link: String,

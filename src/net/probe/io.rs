@@ -15,6 +15,9 @@ use super::{Outcome, Target, dns_answer, dns_query, http_status};
 /// Longest wait for each answer. A radio that slept needs up to 3 s.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// When a question is asked again: one packet is easily lost on a radio link.
+const REPEAT: Duration = Duration::from_millis(1500);
+
 /// Longest answer that is read; what is beyond the first line is not used.
 const ANSWER_BYTES: usize = 512;
 
@@ -82,10 +85,13 @@ async fn name(link: &str, server: IpAddr, host: &str, id: u16) -> io::Result<Opt
     socket.bind_device(Some(link.as_bytes()))?;
     let ask = async {
         socket.connect((server, 53)).await?;
-        socket.send(&query).await?;
         let mut answer = [0; ANSWER_BYTES];
-        let length = socket.recv(&mut answer).await?;
-        Ok::<_, io::Error>(dns_answer(&query, &answer[..length]))
+        loop {
+            socket.send(&query).await?;
+            if let Ok(length) = timeout(REPEAT, socket.recv(&mut answer)).await {
+                return Ok::<_, io::Error>(dns_answer(&query, &answer[..length?]));
+            }
+        }
     };
     // Unreachable, refused, silent: all the same, no name.
     Ok(timeout(PATIENCE, ask).await.unwrap_or(Ok(None)).unwrap_or(None))
