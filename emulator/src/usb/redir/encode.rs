@@ -303,6 +303,19 @@ mod tests {
     }
 
     #[test]
+    fn a_second_hello_changes_nothing() {
+        let mut decoder = Decoder::default();
+        decoder.push(&encode(&hello(0xff), 0));
+        assert_eq!(decoder.packet(), Ok(Some(hello(0xff))));
+        // Its header has the form that the first one has settled: a wide id.
+        let mut second = encode(&hello(0), 0);
+        second.splice(12..12, [0; 4]);
+        decoder.push(&second);
+        assert_eq!(decoder.packet(), Ok(Some(hello(0))));
+        assert_eq!(decoder.common(), Some(cap::OURS));
+    }
+
+    #[test]
     fn nonsense_is_named() {
         let mut decoder = Decoder::default();
         decoder.push(b"GET / HTTP/1.1\r\n");

@@ -321,7 +321,9 @@ impl Decoder {
             .ok_or(WireError::TooShort { kind, length })?;
         self.buffer.drain(..header + length);
         if let Body::Hello { caps, .. } = &body {
-            self.common = Some(caps & cap::OURS);
+            // Only the first counts, as with usbredirparser: the form of what is
+            // under way cannot change.
+            self.common.get_or_insert(caps & cap::OURS);
         }
         Ok(Some(Packet { id: id.unwrap_or_default(), body }))
     }
