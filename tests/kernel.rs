@@ -11,33 +11,10 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 mod common;
+use common::namespace::{ip, outside};
 use common::{a76xx_ecm, plug, tree, unplug};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_a7670e");
-
-/// Runs the test `name` of this file again where `/sys` shows an empty network
-/// namespace in which it is root. True in the outer run, which is then done.
-fn outside(name: &str) -> bool {
-    const INSIDE: &str = "A7670E_TEST_INSIDE";
-    if std::env::var_os(INSIDE).is_some() {
-        return false;
-    }
-    let script = r#"mount -t sysfs sysfs /sys && exec "$0" --exact "$1" --nocapture"#;
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", script])
-        .arg(std::env::current_exe().unwrap())
-        .arg(name)
-        .env(INSIDE, "1")
-        .output()
-        .expect("needs unshare(1) of util-linux");
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    true
-}
 
 struct Daemon(Child);
 
@@ -99,11 +76,6 @@ fn rename(device: &str) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(["net-name", device]);
     command
-}
-
-fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split(' ')).status().expect("needs ip(8)");
-    assert!(status.success(), "ip {arguments}");
 }
 
 #[test]

@@ -75,8 +75,8 @@ impl fmt::Display for Summary<'_> {
         writeln!(f, "  every       {} s, {} bytes a day at most", probe.interval, probe.budget.0)?;
         writeln!(
             f,
-            "recovery      {} modem resets an hour, {} power cycles and {} reboots a day at most",
-            policy.modem_resets_per_hour, policy.power_cycles_per_day, policy.reboots_per_day
+            "recovery      {} modem resets an hour, {} reboots a day at most",
+            policy.modem_resets_per_hour, policy.reboots_per_day
         )?;
         match data.cap {
             Some(cap) => {

@@ -83,7 +83,6 @@ impl Settings {
                 per_hour: policy.modem_resets_per_hour,
                 ..*limit
             },
-            Rung::PowerCycle => Limit { per_day: policy.power_cycles_per_day, ..*limit },
             Rung::Reboot => Limit {
                 enabled: policy.reboots_per_day > 0,
                 per_day: policy.reboots_per_day,

@@ -17,9 +17,10 @@ use crate::policy::verdict::Proof;
 /// hundred bytes a minute.
 const PASSIVE_BYTES: u64 = 2_000;
 
-/// What a probe costs at most, both ways: a name (2 x 100 bytes), and a request
-/// with its answer over TCP (10 packets, 600 bytes of text).
-pub const PROBE_BYTES: u64 = 1_500;
+/// What a probe costs at most, both ways, measured in tests/probe.rs: 923 bytes
+/// as a rule (a name, a request and its answer over TCP), 1,982 when a portal
+/// answers with a long page, of which a window comes.
+pub const PROBE_BYTES: u64 = 2_000;
 
 /// A day in milliseconds.
 const DAY_MS: u64 = 86_400_000;
@@ -305,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_day_of_failures_stays_within_the_budget() {
-        let mut prover = Prover::new(Settings { bytes_per_day: 30_000, ..Settings::default() });
+        let mut prover = Prover::new(Settings { bytes_per_day: 40_000, ..Settings::default() });
         let (mut probes, mut now) = (Vec::new(), secs(0));
         while now < secs(3 * 86_400) {
             if prover.due(now, 0) {

@@ -1,7 +1,7 @@
 //! The connection to QEMU's `usb-redir` device: a Unix socket that QEMU
 //! listens on. It may come late, go, and come again.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::session::{Care, Session};
 use crate::usb::device::Device;
+use crate::usb::write_out;
 
 /// Between two tries to connect.
 const RETRY: Duration = Duration::from_millis(100);
@@ -126,14 +127,7 @@ impl Open {
             self.session.service(now, device);
         }
         self.unsent.extend(self.session.output());
-        while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
-                Ok(count) => drop(self.unsent.drain(..count)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.to_string()),
-            }
-        }
+        write_out(&mut self.stream, &mut self.unsent).map_err(|error| error.to_string())?;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The TCP port on which clients find the device. One of them can have it; to
 //! take the device away is to close its connection.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::session::Session;
 use crate::usb::device::Device;
+use crate::usb::write_out;
 
 /// Connections at once; more wait.
 const MOST: usize = 8;
@@ -115,14 +116,7 @@ impl Open {
             self.session.service(device);
         }
         self.unsent.extend(self.session.output());
-        while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
-                Ok(count) => drop(self.unsent.drain(..count)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.to_string()),
-            }
-        }
+        write_out(&mut self.stream, &mut self.unsent).map_err(|error| error.to_string())?;
         Ok(true)
     }
 }

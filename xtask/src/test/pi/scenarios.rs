@@ -51,28 +51,30 @@ fn verdict(about: &'static str, verdict: &'static str, within: u64) -> Step {
     run(about, "a7670e why --json", Until::Json("/0/verdict", verdict), within)
 }
 
-/// The service brings it online, beside ModemManager and NetworkManager: a page
-/// by name through the only uplink, then the modem leaves the bus in the middle
-/// of a download, and comes back by itself.
+/// The service brings it online, beside ModemManager and NetworkManager; then
+/// these steps.
+fn served(name: &'static str, profile: &'static str, then: Vec<Step>) -> Scenario {
+    let mut steps = vec![Step::Plug, verdict("online", "online", 90)];
+    steps.extend(then);
+    Scenario { name, profile, faults: "", boot_ms: Some(1000), without: &[], steps }
+}
+
+/// A page by name through the only uplink; the modem leaves the bus, and is back
+/// online by itself.
 fn online(name: &'static str, profile: &'static str) -> Scenario {
-    Scenario {
+    served(
         name,
         profile,
-        faults: "",
-        boot_ms: Some(1000),
-        without: &[],
-        steps: vec![
-            Step::Plug,
-            verdict("online", "online", 90),
+        vec![
             run("route", "ip -4 route show default", Until::Says("dev wwan0 proto 167"), 5),
             run("a page by name", PAGE, Until::Says("200000"), 60),
             Step::Inflict(r#"{"effect": "usb_gone", "for_ms": 3000}"#),
-            run("gone", "a7670e why --json", Until::Json("/0/verdict", "no-modem"), 30),
+            verdict("gone", "no-modem", 30),
             run("nothing left", "ip rule show; ip route show table all", Until::Holds(nothing), 10),
             verdict("online again", "online", 90),
             run("a page again", PAGE, Until::Says("200000"), 60),
         ],
-    }
+    )
 }
 
 /// Something goes wrong while it is online, is told by its name, and is over.
@@ -82,22 +84,17 @@ fn trouble(
     told: &'static str,
     cure: &'static str,
 ) -> Scenario {
-    Scenario {
+    served(
         name,
-        profile: "a7670e-ecm",
-        faults: "",
-        boot_ms: Some(1000),
-        without: &[],
-        steps: vec![
-            Step::Plug,
-            verdict("online", "online", 90),
+        "a7670e-ecm",
+        vec![
             Step::Inflict(fault),
             verdict("told", told, 120),
             run("no default route", "ip -4 route show default", Until::Silent, 10),
             Step::Inflict(cure),
             verdict("over", "online", 120),
         ],
-    }
+    )
 }
 
 fn nothing(text: &str) -> Result<()> {
