@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
@@ -22,6 +22,10 @@ pub const MAX_CLIENTS: usize = 16;
 /// How long a client may take to send its next line or to take a reply, so
 /// that a hung one does not keep its place for ever.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How much of what a refused client says is heard out, and for how long.
+const PATIENT_BYTES: u64 = 1 << 20;
+const PATIENT_TIME: Duration = Duration::from_secs(1);
 
 /// The listening socket; its file goes away with it.
 pub struct Control {
@@ -87,6 +91,7 @@ pub async fn serve(mut stream: UnixStream, reader: &Reader) -> Result<()> {
             _ if line.len() > MAX_LINE => {
                 let message = format!("a line may have {MAX_LINE} bytes at most");
                 send(&mut writer, &refusal(FailureCode::BadRequest, message)).await?;
+                hear_out(&mut lines).await;
                 bail!("client sent a line of more than {MAX_LINE} bytes");
             }
             // The client closed after a last line without its newline.
@@ -96,13 +101,26 @@ pub async fn serve(mut stream: UnixStream, reader: &Reader) -> Result<()> {
     }
 }
 
+/// Lets a client say what it has to say although it is refused, within bounds. A connection
+/// that is closed while something in it is unread takes the answer along
+/// (`unix_release_sock` in net/unix/af_unix.c), and the client would see it broken
+/// instead of the reason.
+async fn hear_out(lines: &mut (impl AsyncRead + Unpin)) {
+    let mut rest = lines.take(PATIENT_BYTES);
+    // It is closed next, whatever comes of this.
+    _ = timeout(PATIENT_TIME, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+}
+
 /// Tells a client that there is no room for it.
 ///
 /// # Errors
 /// The connection broke.
 pub async fn refuse(mut stream: UnixStream) -> Result<()> {
     let message = format!("{MAX_CLIENTS} clients are connected already; try again");
-    send(&mut stream.split().1, &refusal(FailureCode::Busy, message)).await
+    let (mut half, mut writer) = stream.split();
+    send(&mut writer, &refusal(FailureCode::Busy, message)).await?;
+    hear_out(&mut half).await;
+    Ok(())
 }
 
 /// A reply to a request that was not read, as a line without its newline.
