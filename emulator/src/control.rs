@@ -58,6 +58,8 @@ pub struct State {
     pub link: Link,
     /// Bytes carried from and to the host.
     pub carried: (u64, u64),
+    /// Tries that the card leaves for its PIN, and for its PUK.
+    pub tries: (u8, u8),
 }
 
 impl Modem {
@@ -81,7 +83,8 @@ impl Modem {
             ControlCommand::State => {
                 self.advance(now);
                 let (link, carried) = (self.link().clone(), self.carried());
-                Some(Reply::State(State { stat: self.stat.code(), link, carried }))
+                let tries = (self.pin_tries, self.puk_tries);
+                Some(Reply::State(State { stat: self.stat.code(), link, carried, tries }))
             }
             ControlCommand::Sent => {
                 self.advance(now);

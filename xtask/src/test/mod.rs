@@ -63,6 +63,11 @@ pub const PARTS: &[Part] = &[
         run: pi::run,
     },
     Part {
+        name: "matrix",
+        about: "what can go wrong with the modem, on the emulated machine; matrix/NAME is one fault",
+        run: pi::matrix,
+    },
+    Part {
         name: "verify",
         about: "the image is good, and every kind of fault is found",
         run: verify::run,
@@ -104,6 +109,9 @@ pub const PARTS: &[Part] = &[
         run: reproducible::stranger,
     },
 ];
+
+/// Parts of which one check can be asked for: PART/CHECK.
+const PARTED: [&str; 2] = ["pi", "matrix"];
 
 /// The image that the parts judge: the newcomer's, or one built here.
 pub fn image(ctx: &Context) -> Result<PathBuf> {
@@ -158,12 +166,12 @@ impl Checks {
 }
 
 /// Runs the named parts (all when none is named) and prints the summary.
-/// `pi/NAME` is one scenario of the part `pi`.
+/// `pi/NAME` is one check of the part `pi`.
 pub fn run(ctx: &Context, names: &[String]) -> Result<()> {
     let part_of = |name: &String| name.split_once('/').map_or(name.clone(), |it| it.0.to_owned());
     let known = |name: &&String| {
         let inner = name.contains('/');
-        PARTS.iter().any(|p| p.name == part_of(name) && (!inner || p.name == "pi"))
+        PARTS.iter().any(|p| p.name == part_of(name) && (!inner || PARTED.contains(&p.name)))
     };
     if let Some(name) = names.iter().find(|name| !known(name)) {
         let known: Vec<_> = PARTS.iter().map(|p| format!("  {:14} {}", p.name, p.about)).collect();

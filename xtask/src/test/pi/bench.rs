@@ -23,6 +23,8 @@ pub struct Mark {
     pub about: String,
     /// Seconds since the last modem was plugged in, pulled out or made to fail.
     pub seconds: f64,
+    /// What the machine said.
+    pub said: String,
 }
 
 /// A machine that is up, and its bus.
@@ -70,14 +72,22 @@ impl<'a> Bench<'a> {
     fn step(&mut self, scenario: &Scenario, step: &Step) -> Result<()> {
         match step {
             Step::Run { about, command, until, within } => {
-                self.ask(about, command, *until, *within)?;
+                let said = self.ask(about, command, *until, *within)?;
                 let seconds = self.since.elapsed().as_secs_f64();
-                self.marks.push(Mark { about: (*about).to_owned(), seconds });
+                self.marks.push(Mark { about: (*about).to_owned(), seconds, said });
             }
             Step::Inflict(fault) => {
                 self.since = Instant::now();
                 let line = format!(r#"{{"do": "inflict", "fault": {fault}}}"#);
                 self.machine.modem(&line)?;
+            }
+            Step::Upset(script) => {
+                self.since = Instant::now();
+                self.machine.run(&guest::script(script), QUESTION)?.text()?;
+            }
+            Step::Modem(until) => {
+                let state = self.machine.modem(r#"{"do": "state"}"#)?;
+                until.judge(&state.to_string()).context("the modem's state")?;
             }
             Step::Plug => {
                 let faults = self.machine.file("faults.toml");
@@ -105,8 +115,8 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Asks until the answer is right.
-    fn ask(&mut self, about: &str, command: &str, until: Until, within: u64) -> Result<()> {
+    /// Asks until the answer is right, and gives it.
+    fn ask(&mut self, about: &str, command: &str, until: Until, within: u64) -> Result<String> {
         let deadline = Instant::now() + Duration::from_secs(within);
         let script = guest::script(command);
         loop {
@@ -117,10 +127,11 @@ impl<'a> Bench<'a> {
                 until.judge(&said).map_err(|error| {
                     let stderr = String::from_utf8_lossy(&output.stderr);
                     anyhow!("{error:#}, exit status {} {}", output.status, stderr.trim_end())
-                })
+                })?;
+                Ok(said.into_owned())
             });
             match judged {
-                Ok(()) => return Ok(()),
+                Ok(said) => return Ok(said),
                 Err(error) if error.downcast_ref::<RigFailure>().is_some() => return Err(error),
                 Err(error) if Instant::now() > deadline => {
                     return Err(error.context(format!("not within {within} s: {about}")));
@@ -149,6 +160,7 @@ impl<'a> Bench<'a> {
             Until::Silent,
             LEAVE,
         )
+        .map(drop)
     }
 
     /// An error with what kernel and services said of late.

@@ -1,6 +1,8 @@
 //! What a scenario is: a modem, what is done with it, and what must then hold
 //! in the machine.
 
+use std::borrow::Cow;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
@@ -31,7 +33,7 @@ pub enum Step {
         about: &'static str,
         /// A script for sh(1), run as root. `at` and `ping` are
         /// [`super::guest`]'s. It must end by itself.
-        command: &'static str,
+        command: Cow<'static, str>,
         /// What its output must be like. It need not end well: the output
         /// decides.
         until: Until,
@@ -41,6 +43,10 @@ pub enum Step {
     /// Something goes wrong, or right, with the modem: an effect of a fault
     /// script, in JSON.
     Inflict(&'static str),
+    /// Something goes wrong in the machine itself: a script for sh(1).
+    Upset(&'static str),
+    /// What the modem tells of itself (`{"do": "state"}`) must be like this.
+    Modem(Until),
     /// The modem is plugged in, under power from now on.
     Plug,
     /// It is pulled out and loses power.
@@ -59,6 +65,8 @@ pub enum Until {
     /// It is JSON, and at this pointer (RFC 6901) stands this text or, in
     /// JSON's form, this other value.
     Json(&'static str, &'static str),
+    /// The same, with one of these.
+    JsonOneOf(&'static str, &'static [&'static str]),
     /// This has no objection.
     Holds(fn(&str) -> Result<()>),
 }
@@ -69,24 +77,35 @@ impl Until {
         match self {
             Until::Says(part) => ensure!(text.contains(part), "no {part:?} in {text:?}"),
             Until::Silent => ensure!(text.trim().is_empty(), "{text:?} instead of nothing"),
-            Until::Json(pointer, wanted) => {
-                let value: Value =
-                    serde_json::from_str(text).with_context(|| format!("no JSON: {text:?}"))?;
-                let Some(found) = value.pointer(pointer) else {
-                    bail!("no {pointer} in {text:?}");
-                };
-                let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
-                ensure!(found == wanted, "{pointer} is {found}, not {wanted}");
-            }
+            Until::Json(pointer, wanted) => one_of(text, pointer, &[wanted])?,
+            Until::JsonOneOf(pointer, wanted) => one_of(text, pointer, wanted)?,
             Until::Holds(holds) => holds(text)?,
         }
         Ok(())
     }
 }
 
+fn one_of(text: &str, pointer: &str, wanted: &[&str]) -> Result<()> {
+    let found = at(text, pointer)?;
+    ensure!(wanted.contains(&found.as_str()), "{pointer} is {found}, not {}", wanted.join(" or "));
+    Ok(())
+}
+
+/// What stands at `pointer` in the JSON `text`.
+pub fn at(text: &str, pointer: &str) -> Result<String> {
+    let value: Value = serde_json::from_str(text).with_context(|| format!("no JSON: {text:?}"))?;
+    let Some(found) = value.pointer(pointer) else { bail!("no {pointer} in {text:?}") };
+    Ok(found.as_str().map_or_else(|| found.to_string(), str::to_owned))
+}
+
 /// Shorthand for [`Step::Run`].
-pub const fn run(about: &'static str, command: &'static str, until: Until, within: u64) -> Step {
-    Step::Run { about, command, until, within }
+pub fn run(
+    about: &'static str,
+    command: impl Into<Cow<'static, str>>,
+    until: Until,
+    within: u64,
+) -> Step {
+    Step::Run { about, command: command.into(), until, within }
 }
 
 #[cfg(test)]
@@ -102,6 +121,8 @@ mod tests {
         let json = r#"{"verdict": {"kind": "online"}, "n": 3}"#;
         assert!(Until::Json("/verdict/kind", "online").judge(json).is_ok());
         assert!(Until::Json("/n", "3").judge(json).is_ok());
+        assert!(Until::JsonOneOf("/n", &["2", "3"]).judge(json).is_ok());
+        assert!(Until::JsonOneOf("/n", &["2", "4"]).judge(json).is_err());
         for (pointer, wanted) in [("/verdict/kind", "dns"), ("/none", "3"), ("/n", "4")] {
             assert!(Until::Json(pointer, wanted).judge(json).is_err(), "{pointer}");
         }

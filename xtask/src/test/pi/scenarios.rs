@@ -12,7 +12,7 @@ const BUS: &str = "ls /dev/a7670e; ls /sys/class/net; \
     basename $(readlink /sys/class/net/wwan0/device/driver)";
 
 /// Loads a page; the name is looked up by systemd-resolved, as for every program.
-const PAGE: &str = "bash -c 'exec 3<>/dev/tcp/www.example.test/80 && \
+pub const PAGE: &str = "bash -c 'exec 3<>/dev/tcp/www.example.test/80 && \
     printf \"GET /bytes/200000 HTTP/1.0\\r\\nHost: www.example.test\\r\\n\\r\\n\" >&3 && \
     cat <&3 | tail -c 200000 | wc -c'";
 
@@ -47,7 +47,7 @@ pub fn all() -> Vec<Scenario> {
 }
 
 /// Waits for a verdict of the service.
-fn verdict(about: &'static str, verdict: &'static str, within: u64) -> Step {
+pub fn verdict(about: &'static str, verdict: &'static str, within: u64) -> Step {
     run(about, "a7670e why --json", Until::Json("/0/verdict", verdict), within)
 }
 
