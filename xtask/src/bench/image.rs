@@ -17,7 +17,7 @@ const STAGES: &[&str] = &["tools-build", "kernel", "program", "rootfs", "tree", 
 /// Measures.
 pub fn run(ctx: &Context, table: &mut Table) -> Result<()> {
     let fresh = Fresh::new(ctx)?;
-    fresh.prepare(&NEWCOMER)?;
+    fresh.prepare(&NEWCOMER, None)?;
 
     // Once for the downloads and the host's packages; then all but these anew.
     fresh.image(&NEWCOMER, "first")?;

@@ -7,6 +7,7 @@
 //! none of these matter.
 
 pub mod compare;
+pub mod record;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -87,9 +88,9 @@ impl<'a> Fresh<'a> {
     }
 
     /// Builds the image from nothing but downloaded packages; gives the folder
-    /// with the results.
-    pub fn build(&self, builder: &Builder) -> Result<PathBuf> {
-        self.prepare(builder)?;
+    /// with the results. With a stage's folder for `kernel`, that is not built.
+    pub fn build(&self, builder: &Builder, kernel: Option<&Path>) -> Result<PathBuf> {
+        self.prepare(builder, kernel)?;
         self.image(builder, "build")?;
         // What had to be downloaded serves the next build.
         let (new, pool) = (self.cache(builder).join("pool/."), self.ctx.cache_dir("pool")?);
@@ -98,7 +99,7 @@ impl<'a> Fresh<'a> {
     }
 
     /// Lays out the checkout, as git would, and compiles the build tool.
-    pub fn prepare(&self, builder: &Builder) -> Result<()> {
+    pub fn prepare(&self, builder: &Builder, kernel: Option<&Path>) -> Result<()> {
         let place = self.place(builder);
         stage::remove_tree(&place)?;
         for dir in ["checkout", "cache", "cargo", "target", "out"] {
@@ -107,6 +108,11 @@ impl<'a> Fresh<'a> {
         copy_repository(&self.ctx.repo, &place.join("checkout"))?;
         // The archive at hand: packages that were downloaded before.
         copy_tree(&self.ctx.cache_dir("pool")?, &place.join("cache/pool"))?;
+        if let (Some(kernel), Some(key)) = (kernel, kernel.and_then(Path::file_name)) {
+            let home = place.join("cache/stages/kernel");
+            fs::create_dir_all(&home)?;
+            copy_tree(kernel, &home.join(key))?;
+        }
         if builder.ordinary {
             let script = "useradd --create-home builder && \
                           usermod --add-subuids 100000-165535 --add-subgids 100000-165535 builder && \
