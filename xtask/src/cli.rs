@@ -180,7 +180,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Reproducible => {
             host::prepare(&ctx, Purpose::Tests)?;
-            test::run(&ctx, &["newcomer".to_owned(), "stranger".to_owned()])
+            let stranger = format!("stranger/{}", test::KERNEL_TWICE);
+            test::run(&ctx, &["newcomer".to_owned(), stranger])
         }
         Command::Bench { subject } => {
             host::prepare(&ctx, Purpose::Tests)?;

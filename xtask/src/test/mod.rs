@@ -21,6 +21,8 @@ use crate::context::Context;
 use crate::image::{self, Options};
 use crate::{coverage, fuzz};
 
+pub use reproducible::KERNEL_TWICE;
+
 /// A part of the tests that can be run alone.
 pub struct Part {
     /// The name on the command line.
@@ -111,7 +113,7 @@ pub const PARTS: &[Part] = &[
 ];
 
 /// Parts of which one check can be asked for: PART/CHECK.
-const PARTED: [&str; 2] = ["pi", "matrix"];
+const PARTED: [&str; 3] = ["pi", "matrix", "stranger"];
 
 /// The image that the parts judge: the newcomer's, or one built here.
 pub fn image(ctx: &Context) -> Result<PathBuf> {
@@ -139,7 +141,12 @@ impl Checks {
 
     /// Whether `check` is to be done: PART was asked for, or PART/`check`.
     fn wants(&self, check: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == check)
+        self.only.is_empty() || self.asked(check)
+    }
+
+    /// Whether PART/`check` was asked for by its name.
+    fn asked(&self, check: &str) -> bool {
+        self.only.iter().any(|only| only == check)
     }
 
     /// Records one result and prints it; gives whether it passed.
