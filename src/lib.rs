@@ -13,4 +13,5 @@ pub mod net;
 pub mod policy;
 pub mod protocol;
 pub mod session;
+pub mod sms;
 pub mod state;

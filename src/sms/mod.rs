@@ -1,0 +1,3 @@
+//! Short messages: what is on the wire. Pure.
+
+pub mod pdu;
