@@ -139,6 +139,12 @@ impl Command {
         self.timeout
     }
 
+    /// What is typed at the prompt, in tests.
+    #[cfg(test)]
+    pub(crate) fn typed_at_prompt(&self) -> Option<&[u8]> {
+        self.payload()
+    }
+
     pub(super) fn payload(&self) -> Option<&[u8]> {
         self.payload.as_deref()
     }

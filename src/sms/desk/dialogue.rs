@@ -1,0 +1,337 @@
+//! What is said to the modem, and what its answers mean.
+//!
+//! PDU mode, and codes that tell of what lies on the SIM rather than bring it
+//! (`AT+CNMI=2,1,0,2,0`): what lies on the SIM is still there after a loss of
+//! power. TS 27.005 and SIMCom A76XX AT Command Manual V1.09 §9 for all of it.
+
+use std::time::Duration;
+
+use super::{Action, Desk, SWEEP_AGAIN, SWEEP_EVERY, Support, Time};
+use crate::at::{AtError, Command, DeviceError, Final, Reply, Urc, fields, reply};
+use crate::sms::assembly::{Completeness, Taken};
+use crate::sms::pdu::{
+    Address, Body, Coding, Deliver, Stamp, Tpdu, UserData, from_hex, split_centre,
+};
+use crate::sms::spool::Send;
+
+/// Wait before a set-up that was refused is tried again: before `SMS DONE` the
+/// commands are refused.
+const SETUP_AGAIN: Duration = Duration::from_secs(5);
+
+/// A modem that has refused its mode so often has no messages at all.
+const REFUSALS: u32 = 3;
+
+/// Where messages lie (`AT+CPMS`): the SIM, the modem itself, or another name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Memory(String);
+
+impl Memory {
+    fn sim() -> Memory {
+        Memory("SM".to_owned())
+    }
+}
+
+/// A command, and what it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Job {
+    Mode,
+    Indications,
+    /// Without status reports, for a modem that refuses the former.
+    PlainIndications,
+    Select(Memory),
+    List,
+    Read(Memory, u16),
+    Delete(Memory, u16),
+    Send(Send),
+}
+
+impl Job {
+    fn command(&self) -> Command {
+        match self {
+            Job::Mode => Command::new("AT+CMGF=0"),
+            Job::Indications => Command::new("AT+CNMI=2,1,0,2,0"),
+            Job::PlainIndications => Command::new("AT+CNMI=2,1,0,0,0"),
+            Job::Select(Memory(name)) => Command::new(format!("AT+CPMS=\"{name}\",\"SM\",\"SM\"")),
+            Job::List => Command::new("AT+CMGL=4"),
+            Job::Read(_, index) => Command::new(format!("AT+CMGR={index}")),
+            Job::Delete(_, index) => Command::new(format!("AT+CMGD={index}")),
+            Job::Send(send) => {
+                let command = Command::new(format!("AT+CMGS={}", send.length));
+                command.with_payload(send.pdu.as_bytes())
+            }
+        }
+    }
+}
+
+impl Desk {
+    pub(super) fn ready(&mut self, time: Time) {
+        if self.ready {
+            self.gone(time);
+        }
+        self.ready = true;
+        self.refusals = 0;
+        self.memory = None;
+        self.setup = [Job::Mode, Job::Indications].into();
+        self.setup_at = time.now;
+        self.sweep_at = time.now;
+    }
+
+    pub(super) fn gone(&mut self, time: Time) {
+        self.ready = false;
+        self.reads.clear();
+        self.deletes.clear();
+        if let Some((_, job)) = self.busy.take() {
+            self.answered(time, job, Err(AtError::PortClosed));
+        }
+    }
+
+    pub(super) fn urc(&mut self, time: Time, urc: &Urc) {
+        for name in ["+CMTI", "+CDSI"] {
+            let Some(rest) = urc.after(name) else { continue };
+            let fields = fields(rest);
+            let place = fields.first().zip(fields.get(1).and_then(|field| field.number()));
+            if let Some((memory, index)) = place {
+                let place = (Memory(memory.text.to_owned()), index);
+                if !self.reads.contains(&place) {
+                    self.reads.push_back(place);
+                }
+            }
+        }
+        // Brought instead of told of: a text that is shown at once, or another
+        // program has changed the setting.
+        if let Some(pdu) = urc.data.as_ref().filter(|_| urc.after("+CBM").is_none()) {
+            self.received(time, pdu);
+        }
+        // Earlier the SIM may have told of less than it has.
+        if urc.line.starts_with("SMS DONE") || urc.line.starts_with("SMS READY") {
+            self.sweep_at = time.now;
+            self.setup_at = time.now;
+        }
+    }
+
+    /// Begins the next job, if there is one and none is under way.
+    pub(super) fn work(&mut self, time: Time) {
+        if !self.ready || self.busy.is_some() || time.now < self.paused {
+            return;
+        }
+        let Some(job) = self.choose(time) else { return };
+        self.prompted = false;
+        self.commands += 1;
+        self.actions.push(Action::Command { id: self.commands, command: job.command() });
+        self.busy = Some((self.commands, job));
+    }
+
+    fn choose(&mut self, time: Time) -> Option<Job> {
+        if let Some(step) = self.setup.front() {
+            return (time.now >= self.setup_at).then(|| step.clone());
+        }
+        let sweep = time.now >= self.sweep_at;
+        let (job, memory) = if let Some((memory, index)) = self.deletes.front().cloned() {
+            (Job::Delete(memory.clone(), index), memory)
+        } else if let Some((memory, index)) = self.reads.front().cloned() {
+            (Job::Read(memory.clone(), index), memory)
+        } else if sweep {
+            (Job::List, Memory::sim())
+        } else if self.registered {
+            let send = self.outbox.next(time.wall)?;
+            // On the disk before the modem hears of it.
+            self.keep_out(send.id);
+            return Some(Job::Send(send));
+        } else {
+            return None;
+        };
+        if self.memory.as_ref() != Some(&memory) {
+            return Some(Job::Select(memory));
+        }
+        match job {
+            Job::Delete(..) => _ = self.deletes.pop_front(),
+            Job::Read(..) => _ = self.reads.pop_front(),
+            _ => {}
+        }
+        Some(job)
+    }
+
+    pub(super) fn answered(&mut self, time: Time, job: Job, result: Result<Reply, AtError>) {
+        match job {
+            Job::Mode => self.mode_set(time, &result),
+            Job::Indications | Job::PlainIndications => match result {
+                Ok(_) => _ = self.setup.pop_front(),
+                Err(AtError::Refused(_)) if job == Job::Indications => {
+                    self.setup[0] = Job::PlainIndications;
+                }
+                // The sweeps find what is not told of.
+                Err(AtError::Refused(_)) => _ = self.setup.pop_front(),
+                Err(_) => self.setup_at = time.now.saturating_add(SETUP_AGAIN),
+            },
+            // A memory that cannot be chosen is passed over.
+            Job::Select(memory) => {
+                if result.is_err() {
+                    self.reads.retain(|place| place.0 != memory);
+                    self.deletes.retain(|place| place.0 != memory);
+                    self.sweep_at = self.sweep_at.max(time.now.saturating_add(SETUP_AGAIN));
+                }
+                self.memory = result.is_ok().then_some(memory);
+            }
+            Job::List => {
+                let found = result.is_ok_and(|reply| self.listed(time, &reply.lines));
+                let wait = if found { SWEEP_AGAIN } else { SWEEP_EVERY };
+                self.sweep_at = time.now.saturating_add(wait);
+            }
+            Job::Read(memory, index) => {
+                let Ok(reply) = result else { return };
+                let pdu = reply.lines.iter().skip_while(|line| !line.starts_with("+CMGR:")).nth(1);
+                if let Some(pdu) = pdu {
+                    self.received(time, pdu);
+                    self.deletes.push_back((memory, index));
+                }
+            }
+            // What could not be deleted is found again by the next sweep.
+            Job::Delete(..) => {}
+            Job::Send(send) => self.sent(time, &send, result),
+        }
+    }
+
+    fn mode_set(&mut self, time: Time, result: &Result<Reply, AtError>) {
+        let refused = match result {
+            Ok(_) => {
+                self.support = Support::Yes;
+                self.setup.pop_front();
+                return;
+            }
+            // "Operation not supported", or no reason at all.
+            Err(AtError::Refused(
+                Final::Error
+                | Final::Cme(DeviceError::Code(4 | 100))
+                | Final::Cms(DeviceError::Code(303)),
+            )) => true,
+            Err(_) => false,
+        };
+        self.refusals += u32::from(refused);
+        self.setup_at = time.now.saturating_add(SETUP_AGAIN);
+        if self.refusals >= REFUSALS {
+            let why = "this modem has no text messages: it refuses AT+CMGF=0, as data-only models \
+                       (A7670E-LNXY) do";
+            self.support = Support::No(why.to_owned());
+            self.setup_at = Duration::MAX;
+            self.actions.push(Action::Say(why.to_owned()));
+        }
+    }
+
+    /// Takes in all that the SIM has; whether there was anything.
+    fn listed(&mut self, time: Time, lines: &[String]) -> bool {
+        let mut found = false;
+        for pair in lines.windows(2) {
+            let Some(rest) = pair[0].strip_prefix("+CMGL:") else { continue };
+            let fields = fields(rest);
+            let number = |at: usize| fields.get(at).and_then(|field| field.number::<u16>());
+            // 0 and 1 came from the network; 2 and 3 some program has put there.
+            if let (Some(index), Some(0 | 1)) = (number(0), number(1)) {
+                found = true;
+                self.received(time, &pair[1]);
+                let place = (Memory::sim(), index);
+                self.reads.retain(|read| *read != place);
+                self.deletes.push_back(place);
+            }
+        }
+        found
+    }
+
+    /// A message came. What it changes is kept at once, so that it may be
+    /// deleted from the SIM after that.
+    fn received(&mut self, time: Time, pdu: &str) {
+        let octets = from_hex(pdu.trim()).unwrap_or_default();
+        let tpdu = split_centre(&octets).map_or(&octets[..], |(_, tpdu)| tpdu);
+        let deliver = match Tpdu::decode(tpdu) {
+            Ok(Tpdu::StatusReport(report)) => {
+                match self.outbox.report(&report) {
+                    Some(id) => {
+                        self.keep_out(id);
+                        self.tell_out(id);
+                    }
+                    None => {
+                        let text = format!("a status report on no message of ours: {report:?}");
+                        self.actions.push(Action::Say(text));
+                    }
+                }
+                return;
+            }
+            Ok(Tpdu::Deliver(deliver)) => deliver,
+            Ok(Tpdu::Submit(_)) => return,
+            Err(error) => {
+                let text = format!("a message that cannot be read is kept as it is: {error}");
+                self.actions.push(Action::Say(text));
+                unreadable(tpdu)
+            }
+        };
+        let blocked = !self.settings.from.permit(&deliver.from);
+        let number = self.next;
+        let id = match self.inbox.take(time.wall, number, deliver, tpdu) {
+            Taken::New(id) => {
+                self.number();
+                id
+            }
+            Taken::Joined(id) => id,
+            Taken::Duplicate(_) => return,
+        };
+        if let Some(message) = self.inbox.get_mut(id) {
+            message.blocked = blocked;
+        }
+        self.keep_in(id);
+        if self.inbox.get(id).is_some_and(|message| message.state == Completeness::Whole) {
+            self.tell_in(id);
+        }
+    }
+
+    fn sent(&mut self, time: Time, send: &Send, result: Result<Reply, AtError>) {
+        let (id, part, wall) = (send.id, send.part, time.wall);
+        match result {
+            Ok(reply) => {
+                let reference = reply::number(&reply.lines, "+CMGS");
+                let reference = reference.and_then(|number| u8::try_from(number).ok());
+                self.outbox.submitted(wall, id, part, reference);
+            }
+            Err(AtError::Refused(why)) if !is_doubtful(&why) => {
+                let for_good = is_for_good(&why);
+                let why = format!("the modem answered {why}");
+                self.outbox.refused(wall, id, part, why, for_good);
+            }
+            // Without what was typed at the prompt nothing can have been sent.
+            Err(_) if !self.prompted => self.outbox.not_sent(wall, id, part),
+            Err(_) => self.outbox.lost(wall, id, part),
+        }
+        self.keep_out(id);
+        self.tell_out(id);
+    }
+}
+
+/// Whether the network may have taken the message although the modem says that
+/// it failed: only time ran out (CMS 332; CME 31 and SIMCom's own 151).
+fn is_doubtful(why: &Final) -> bool {
+    matches!(why, Final::Cms(DeviceError::Code(332)) | Final::Cme(DeviceError::Code(31 | 151)))
+}
+
+/// Whether another try would end the same way. Below 128 the numbers are causes
+/// of the network (TS 24.011 annex E-2): unassigned number, barred, rejected,
+/// unidentified or unknown subscriber, facility rejected, not subscribed, not
+/// implemented. 304, 305, 342: the modem does not take the message itself.
+fn is_for_good(why: &Final) -> bool {
+    matches!(
+        why,
+        Final::Cms(DeviceError::Code(1 | 8 | 10 | 21 | 28 | 29 | 30 | 50 | 69 | 304 | 305 | 342))
+    )
+}
+
+/// Octets that are no message, as one: nothing that came is thrown away.
+fn unreadable(octets: &[u8]) -> Deliver {
+    Deliver {
+        more: false,
+        report: false,
+        reply_path: false,
+        // Ten letters of the default alphabet.
+        from: Address::name("unreadable").unwrap_or_else(Address::nobody),
+        protocol: 0,
+        coding: Coding(4),
+        stamp: Stamp([0; 7]),
+        data: UserData { header: None, body: Body::Octets(octets.to_vec()) },
+    }
+}

@@ -1,0 +1,298 @@
+//! One modem's messages: what to say to the modem, what to keep, what to tell,
+//! in which order. Pure: events and the time come in, actions go out.
+//!
+//! Two rules hold wherever the power is cut:
+//! - What is to be kept is kept before what follows it is done. So a part is
+//!   `sending` on the disk before the modem hears of it, and a message is on the
+//!   disk before it is told of and before it is deleted from the SIM.
+//! - One job at a time: the answer that is waited for is known.
+
+mod dialogue;
+mod requests;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::at::{AtError, Command, Reply, Urc};
+use crate::sms::assembly::{Assembly, Completeness};
+use crate::sms::spool::{Kept, Outbox, Record, Refusal, Settings};
+use dialogue::{Job, Memory};
+
+pub use requests::{NotDone, Support};
+pub use view::{Message, News};
+
+/// How often the SIM is looked through although it told of nothing: codes get
+/// lost, and a full SIM tells of nothing.
+const SWEEP_EVERY: Duration = Duration::from_secs(1800);
+
+/// After a look that made room: the centre delivers what did not fit before.
+const SWEEP_AGAIN: Duration = Duration::from_secs(5);
+
+/// After the disk failed.
+const DISK_AGAIN: Duration = Duration::from_secs(60);
+
+/// So many message numbers are reserved by one write to the disk.
+const NUMBERS: u64 = 100;
+
+/// Time and date; they may jump apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Time {
+    /// Since some moment; never goes back.
+    pub now: Duration,
+    /// Seconds of the Unix epoch.
+    pub wall: u64,
+}
+
+/// What the desk is told.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The port answers and the SIM is open, perhaps after a restart.
+    Ready,
+    /// That is no longer so.
+    Gone,
+    /// Whether the modem is registered.
+    Registered(bool),
+    /// The modem said this of its own accord.
+    Urc(Urc),
+    /// What was typed at a prompt is on its way to the modem.
+    Prompted,
+    /// The end of a command.
+    Answer {
+        /// Of [`Action::Command`].
+        id: u64,
+        /// What came of it.
+        result: Result<Reply, AtError>,
+    },
+}
+
+/// What the desk wants done, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Keep this before anything that follows is done. When it cannot be kept,
+    /// what follows is not done and [`Desk::restore`] is called.
+    Keep(Record),
+    /// Forget this message.
+    Forget(u64),
+    /// Send this command; answered by [`Event::Answer`].
+    Command {
+        /// The desk's number.
+        id: u64,
+        /// The command.
+        command: Command,
+    },
+    /// Tell whoever listens.
+    Tell(News),
+    /// A line for the log.
+    Say(String),
+}
+
+/// The messages of one modem.
+#[derive(Debug)]
+pub struct Desk {
+    settings: Settings,
+    outbox: Outbox,
+    inbox: Assembly,
+    /// The next message's number, and how many are reserved on the disk.
+    next: u64,
+    reserved: u64,
+    support: Support,
+    ready: bool,
+    registered: bool,
+    /// What is still to be set up, the next first.
+    setup: VecDeque<Job>,
+    setup_at: Duration,
+    refusals: u32,
+    reads: VecDeque<(Memory, u16)>,
+    deletes: VecDeque<(Memory, u16)>,
+    /// The memory that is read from.
+    memory: Option<Memory>,
+    sweep_at: Duration,
+    paused: Duration,
+    /// The command on its way.
+    busy: Option<(u64, Job)>,
+    prompted: bool,
+    commands: u64,
+    actions: Vec<Action>,
+}
+
+impl Desk {
+    /// A desk with what was kept.
+    #[must_use]
+    pub fn new(settings: Settings, kept: Kept) -> Desk {
+        let mut desk = Desk {
+            outbox: Outbox::new(settings.clone(), []),
+            inbox: Assembly::default(),
+            settings,
+            next: 1,
+            reserved: 0,
+            support: Support::Unknown,
+            ready: false,
+            registered: false,
+            setup: VecDeque::new(),
+            setup_at: Duration::ZERO,
+            refusals: 0,
+            reads: VecDeque::new(),
+            deletes: VecDeque::new(),
+            memory: None,
+            sweep_at: Duration::ZERO,
+            paused: Duration::ZERO,
+            busy: None,
+            prompted: false,
+            commands: 0,
+            actions: Vec::new(),
+        };
+        desk.fill(kept);
+        desk
+    }
+
+    fn fill(&mut self, kept: Kept) {
+        for (file, why) in &kept.damaged {
+            let text = format!("a damaged message is now {file} in the message store: {why}");
+            self.actions.push(Action::Say(text));
+        }
+        let waits = |one: &crate::sms::spool::Outgoing| {
+            let sending = crate::sms::spool::PartState::given;
+            one.parts.iter().any(|part| sending(*part).is_some())
+        };
+        let touched: Vec<u64> =
+            kept.outgoing.iter().filter(|one| waits(one)).map(|one| one.id).collect();
+        let before = kept.outgoing.clone();
+        self.outbox = Outbox::new(self.settings.clone(), kept.outgoing);
+        self.inbox = Assembly::new(kept.incoming);
+        self.next = kept.numbers.max(1);
+        self.reserved = kept.numbers;
+        // What was being sent is unknown from now on, also on the disk.
+        for old in before.iter().filter(|old| touched.contains(&old.id)) {
+            if self.outbox.get(old.id) != Some(old) {
+                self.keep_out(old.id);
+            }
+        }
+    }
+
+    /// After something could not be kept: the disk's word counts, and nothing is
+    /// done for a while.
+    pub fn restore(&mut self, time: Time, kept: Kept) {
+        self.actions.clear();
+        self.reads.clear();
+        self.deletes.clear();
+        self.busy = None;
+        self.fill(kept);
+        self.paused = time.now.saturating_add(DISK_AGAIN);
+        self.sweep_at = self.paused;
+    }
+
+    /// Takes an event in.
+    pub fn event(&mut self, time: Time, event: Event) {
+        match event {
+            Event::Ready => self.ready(time),
+            Event::Gone => self.gone(time),
+            Event::Registered(registered) => self.registered = registered,
+            Event::Urc(urc) => self.urc(time, &urc),
+            Event::Prompted => self.prompted = true,
+            Event::Answer { id, result } => {
+                if let Some((_, job)) = self.busy.take_if(|busy| busy.0 == id) {
+                    self.answered(time, job, result);
+                }
+            }
+        }
+        self.advance(time);
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, time: Time) {
+        for id in self.outbox.advance(time.wall) {
+            self.keep_out(id);
+            self.tell_out(id);
+        }
+        for id in self.inbox.expire(time.wall, self.settings.patience) {
+            self.keep_in(id);
+            self.tell_in(id);
+        }
+        for id in self.outbox.surplus() {
+            self.outbox.remove(id);
+            self.actions.push(Action::Forget(id));
+        }
+        let whole = self.inbox.messages().filter(|one| one.state != Completeness::Partial);
+        let whole: Vec<u64> = whole.map(|one| one.id).collect();
+        for id in &whole[..whole.len().saturating_sub(self.settings.keep)] {
+            self.inbox.remove(*id);
+            self.actions.push(Action::Forget(*id));
+        }
+        self.work(time);
+    }
+
+    /// When [`Desk::advance`] is due; `None` while only news brings anything.
+    #[must_use]
+    pub fn next_event(&self, time: Time) -> Option<Duration> {
+        let from_wall = |wall: u64| {
+            time.now.saturating_add(Duration::from_secs(wall.saturating_sub(time.wall)))
+        };
+        let expiry = self.inbox.next_expiry(self.settings.patience).map(from_wall);
+        let can_send = self.ready && self.registered && self.busy.is_none();
+        let send = self.outbox.next_event(time.wall).map(from_wall);
+        // What waits for the modem waits for no time, but it may expire.
+        let send = send.map(|at| if can_send { at } else { at.max(time.now + SWEEP_AGAIN) });
+        let free = self.ready && self.busy.is_none();
+        let sweep =
+            free.then_some(if self.setup.is_empty() { self.sweep_at } else { self.setup_at });
+        let sweep = sweep.filter(|_| !matches!(self.support, Support::No(_)));
+        let sweep = sweep.map(|at| at.max(self.paused));
+        [expiry, send, sweep].into_iter().flatten().min()
+    }
+
+    /// What to do, in order.
+    pub fn take(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Whether this modem has short messages.
+    #[must_use]
+    pub fn support(&self) -> &Support {
+        &self.support
+    }
+
+    /// A number for a new message; it is not given out again.
+    fn number(&mut self) -> u64 {
+        if self.next >= self.reserved {
+            self.reserved = self.next.saturating_add(NUMBERS);
+            self.actions.push(Action::Keep(Record::Numbers(self.reserved)));
+        }
+        let number = self.next;
+        self.next = self.next.saturating_add(1);
+        number
+    }
+
+    fn keep_out(&mut self, id: u64) {
+        if let Some(message) = self.outbox.get(id) {
+            self.actions.push(Action::Keep(Record::Outgoing(message.clone())));
+        }
+    }
+
+    fn keep_in(&mut self, id: u64) {
+        if let Some(message) = self.inbox.get(id) {
+            self.actions.push(Action::Keep(Record::Incoming(message.clone())));
+        }
+    }
+
+    fn tell_out(&mut self, id: u64) {
+        if let Some(message) = self.outbox.get(id) {
+            self.actions.push(Action::Tell(News::sent(message)));
+        }
+    }
+
+    /// Tells of a message that came, unless its sender is not listened to.
+    fn tell_in(&mut self, id: u64) {
+        if let Some(message) = self.inbox.get(id).filter(|message| !message.blocked) {
+            self.actions.push(Action::Tell(News::received(message)));
+        }
+    }
+}
+
+impl From<Refusal> for NotDone {
+    fn from(refusal: Refusal) -> NotDone {
+        NotDone::Refused(refusal.to_string())
+    }
+}

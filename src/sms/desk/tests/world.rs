@@ -1,0 +1,257 @@
+//! A modem, a network and a disk around a desk.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use super::disk::{ModelDisk, Power};
+use crate::at::{AtError, Command, DeviceError, Final, Reply, Urc};
+use crate::sms::desk::{Action, Desk, Event, News, Time};
+use crate::sms::pdu::{
+    Address, Deliver, Stamp, Status, StatusReport, Submit, from_hex, split, split_centre, to_hex,
+    with_centre,
+};
+use crate::sms::spool::{Settings, Store};
+
+/// 2026-11-21 20:00 UTC.
+pub const START: u64 = 1_795_291_200;
+
+pub struct World {
+    pub power: Power,
+    pub store: Store<ModelDisk>,
+    pub settings: Settings,
+    pub desk: Option<Desk>,
+    pub now: Duration,
+    pub wall: u64,
+    /// Index to message, as the SIM has them.
+    pub sim: BTreeMap<u16, String>,
+    /// What the network has taken, each with the text of the part.
+    pub network: Vec<(Address, String)>,
+    pub told: Vec<News>,
+    pub said: Vec<String>,
+    /// How the modem ends the next sending instead.
+    pub refuse: Option<Final>,
+    /// The modem takes the next message and says nothing.
+    pub lose: bool,
+    /// The modem does not know the commands.
+    pub data_only: bool,
+    pub commands: Vec<String>,
+    reference: u8,
+}
+
+/// The power was cut.
+#[derive(Debug)]
+pub struct Cut;
+
+impl From<io::Error> for Cut {
+    fn from(_: io::Error) -> Cut {
+        Cut
+    }
+}
+
+fn stamp(second: u8) -> Stamp {
+    Stamp([0x62, 0x11, 0x12, 0x02, 0x50, second, 0x00])
+}
+
+impl World {
+    pub fn new(settings: Settings) -> World {
+        let disk = ModelDisk::default();
+        let power = disk.power.clone();
+        World {
+            power,
+            store: Store::new(disk),
+            settings,
+            desk: None,
+            now: Duration::ZERO,
+            wall: START,
+            sim: BTreeMap::new(),
+            network: Vec::new(),
+            told: Vec::new(),
+            said: Vec::new(),
+            refuse: None,
+            lose: false,
+            data_only: false,
+            commands: Vec::new(),
+            reference: 0,
+        }
+    }
+
+    pub fn time(&self) -> Time {
+        Time { now: self.now, wall: self.wall }
+    }
+
+    pub fn desk(&mut self) -> &mut Desk {
+        self.desk.as_mut().unwrap()
+    }
+
+    /// The service starts; the modem is there and registered.
+    pub fn start(&mut self) -> Result<(), Cut> {
+        let kept = self.store.load().map_err(|_| Cut)?;
+        self.desk = Some(Desk::new(self.settings.clone(), kept));
+        self.event(Event::Registered(true))?;
+        self.event(Event::Ready)
+    }
+
+    pub fn cut(&mut self, random: usize) {
+        self.power.set(None);
+        self.desk = None;
+        self.store.disk().cut(random);
+    }
+
+    pub fn event(&mut self, event: Event) -> Result<(), Cut> {
+        let time = self.time();
+        self.desk().event(time, event);
+        self.carry_out()
+    }
+
+    /// Does what the desk says, as the service does it.
+    pub fn carry_out(&mut self) -> Result<(), Cut> {
+        loop {
+            let actions = self.desk().take();
+            if actions.is_empty() {
+                return Ok(());
+            }
+            for action in actions {
+                match action {
+                    Action::Keep(record) => {
+                        if self.store.keep(&record).is_err() {
+                            if !self.store.disk().full {
+                                return Err(Cut);
+                            }
+                            let kept = self.store.load().map_err(|_| Cut)?;
+                            let time = self.time();
+                            self.desk().restore(time, kept);
+                            break;
+                        }
+                    }
+                    Action::Forget(id) => self.store.forget(id).map_err(|_| Cut)?,
+                    Action::Command { id, command } => self.command(id, &command)?,
+                    Action::Tell(news) => self.told.push(news),
+                    Action::Say(text) => self.said.push(text),
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, id: u64, command: &Command) -> Result<(), Cut> {
+        self.power.step()?;
+        self.commands.push(command.text().to_owned());
+        let result = self.answer(command)?;
+        // The modem has done it; whether the answer arrives is another matter.
+        self.power.step()?;
+        let time = self.time();
+        if let Some(result) = result {
+            self.desk().event(time, Event::Answer { id, result });
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, command: &Command) -> Result<Option<Result<Reply, AtError>>, Cut> {
+        let reply = |lines| Ok(Reply { lines, result: Final::Ok, took: Duration::ZERO });
+        let refused = |why| Some(Err(AtError::Refused(why)));
+        let text = command.text();
+        if self.data_only {
+            return Ok(refused(Final::Error));
+        }
+        let index = || text.split_once('=').and_then(|parts| parts.1.parse::<u16>().ok());
+        let lines = if text.starts_with("AT+CMGL") {
+            let line =
+                |(index, pdu): (&u16, &String)| [format!("+CMGL: {index},0,,9"), pdu.clone()];
+            self.sim.iter().flat_map(line).collect()
+        } else if text.starts_with("AT+CMGR") {
+            match index().and_then(|index| self.sim.get(&index)) {
+                Some(pdu) => vec!["+CMGR: 0,,9".to_owned(), pdu.clone()],
+                None => return Ok(refused(Final::Cms(DeviceError::Code(321)))),
+            }
+        } else if text.starts_with("AT+CMGD") {
+            self.sim.remove(&index().unwrap());
+            Vec::new()
+        } else if text.starts_with("AT+CMGS") {
+            let time = self.time();
+            self.desk().event(time, Event::Prompted);
+            self.power.step()?;
+            if let Some(why) = self.refuse.take() {
+                return Ok(refused(why));
+            }
+            self.reference = self.reference.wrapping_add(1);
+            let payload = command.typed_at_prompt().unwrap();
+            let octets = from_hex(std::str::from_utf8(payload).unwrap()).unwrap();
+            let (_, tpdu) = split_centre(&octets).unwrap();
+            let submit = Submit::decode(tpdu).unwrap();
+            if submit.report {
+                let (to, reference) = (submit.to.clone(), self.reference);
+                let report = StatusReport {
+                    more: false,
+                    reference,
+                    to,
+                    stamp: stamp(0),
+                    discharge: stamp(1),
+                    status: Status(0),
+                };
+                self.arrives(&report.encode());
+            }
+            self.network.push((submit.to, submit.data.body.text().unwrap()));
+            if std::mem::take(&mut self.lose) {
+                return Ok(Some(Err(AtError::TimedOut(Duration::from_secs(40)))));
+            }
+            vec![format!("+CMGS: {}", self.reference)]
+        } else {
+            Vec::new()
+        };
+        Ok(Some(reply(lines)))
+    }
+
+    /// The network puts a message on the SIM.
+    pub fn arrives(&mut self, tpdu: &[u8]) -> u16 {
+        let index = (0..).find(|index| !self.sim.contains_key(index)).unwrap();
+        self.sim.insert(index, to_hex(&with_centre(None, tpdu)));
+        index
+    }
+
+    /// Somebody sends us a text; its parts arrive.
+    pub fn text(&mut self, from: &str, text: &str, reference: u16) -> Vec<u16> {
+        let message = split(text, None, reference, false).unwrap();
+        let deliver = |data| Deliver {
+            more: false,
+            report: false,
+            reply_path: false,
+            from: Address::number(from).unwrap(),
+            protocol: 0,
+            coding: message.coding,
+            stamp: stamp(reference as u8),
+            data,
+        };
+        let octets: Vec<Vec<u8>> =
+            message.parts.iter().map(|part| deliver(part.clone()).encode().unwrap()).collect();
+        octets.iter().map(|octets| self.arrives(octets)).collect()
+    }
+
+    pub fn code(&mut self, name: &str, index: u16) -> Result<(), Cut> {
+        let line = format!("{name}: \"SM\",{index}");
+        self.event(Event::Urc(Urc { line, data: None }))
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, seconds: u64) -> Result<(), Cut> {
+        let end = self.now + Duration::from_secs(seconds);
+        loop {
+            let time = self.time();
+            let next = self.desk().next_event(time).unwrap_or(end).max(self.now);
+            let next = next.min(end);
+            self.wall += (next - self.now).as_secs();
+            // The wall clock counts whole seconds; no wait is shorter.
+            let step = (next - self.now).as_secs();
+            self.now = next;
+            let time = self.time();
+            self.desk().advance(time);
+            self.carry_out()?;
+            if self.now >= end {
+                return Ok(());
+            }
+            if step == 0 {
+                self.now += Duration::from_secs(1);
+                self.wall += 1;
+            }
+        }
+    }
+}
