@@ -16,6 +16,10 @@ use anyhow::{Context, Result, bail};
 use super::mapped::BLOCK;
 use crate::digest;
 
+/// The comment by which `station` knows that the blocks which are not listed
+/// need no defined content. Other tools pass over it.
+const FREE: &str = "unlisted blocks are free space";
+
 /// Stands in the file while its own checksum is taken (bmap 2.0: "the file
 /// with the checksum replaced by zeros").
 const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -28,6 +32,7 @@ pub fn generate(image: &File, size: u64, ranges: &[Range<u64>]) -> Result<String
     let mut text = format!(
         "<?xml version=\"1.0\" ?>\n\
          <bmap version=\"2.0\">\n\
+         \x20   <!-- {FREE} -->\n\
          \x20   <ImageSize>{size}</ImageSize>\n\
          \x20   <BlockSize>{BLOCK}</BlockSize>\n\
          \x20   <BlocksCount>{}</BlocksCount>\n\

@@ -125,7 +125,7 @@ fn forms(ctx: &Context, disk: &Stage, image: &str) -> Result<Stage> {
         .value("image", key.to_string_lossy())
         .value("zst", zst::recipe())
         // Raised when the same image gives another bmap.
-        .value("bmap", "1");
+        .value("bmap", "2");
     stage::run(ctx, "forms", inputs, |room| make_forms(ctx, room, disk, image))
 }
 

@@ -1,0 +1,42 @@
+//! The command line.
+
+mod flash;
+mod show;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Writes, verifies, personalises and records SD cards.
+#[derive(Parser)]
+#[command(name = "station", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write an image to one or more cards, and read it back.
+    Flash(flash::Arguments),
+}
+
+/// Runs what the user asked for: 0 when every card is right, 1 when not.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Flash(arguments) => flash::run(&arguments),
+    };
+    finish(done)
+}
+
+fn finish(done: Result<bool>) -> ExitCode {
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The flashing desk: one image, many cards, each of them right.
+//!
+//! ```text
+//! source ──> cut ──> window ──> one writer a card ──> read back ──> boot sector
+//! ```
+//!
+//! [`source`] unpacks the image and checks it on the way, [`cut`] makes pieces
+//! of it by the [`bmap`], [`window`] hands each piece to all cards, [`write`]
+//! puts them on one [`card`], and [`flash`] runs it all. [`device`] says what a
+//! target is and whether it may be written at all.
+
+pub mod aligned;
+pub mod bmap;
+pub mod card;
+pub mod cli;
+pub mod cut;
+pub mod device;
+pub mod flash;
+pub mod progress;
+pub mod source;
+pub mod window;
+pub mod write;

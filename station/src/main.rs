@@ -1,0 +1,7 @@
+//! `station`: the command line of the flashing desk.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    station::cli::main()
+}

@@ -1,0 +1,235 @@
+//! Tests on cards in memory that misbehave in every way.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::*;
+use crate::bmap::FREE;
+use crate::source::{Options, Source};
+
+/// What a card does wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    None,
+    /// Bytes from here on cannot be written.
+    Broken(u64),
+    /// As [`Fault::Broken`], and then it is gone.
+    Pulled(u64),
+    /// It has so many bytes; addresses beyond wrap around.
+    Lying(u64),
+    /// This byte changes by itself when all is written.
+    Flips(u64),
+}
+
+/// Content that outlives the card.
+type Memory = Arc<Mutex<Vec<u8>>>;
+
+struct Fake {
+    memory: Memory,
+    fault: Fault,
+    size: u64,
+    gone: bool,
+}
+
+impl Fake {
+    fn new(size: usize, fault: Fault) -> (Self, Memory) {
+        // A card with a past.
+        let memory = Arc::new(Mutex::new(vec![0xA5; size]));
+        (Self { memory: memory.clone(), fault, size: size as u64, gone: false }, memory)
+    }
+
+    fn place(&self, offset: u64) -> usize {
+        match self.fault {
+            Fault::Lying(real) => (offset % real) as usize,
+            _ => offset as usize,
+        }
+    }
+}
+
+impl Card for Fake {
+    fn size(&self) -> Option<u64> {
+        Some(self.size)
+    }
+
+    fn sector(&self) -> u64 {
+        512
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        assert!(offset % 512 == 0 && bytes.len() % 512 == 0 && bytes.as_ptr() as usize % 4096 == 0);
+        if let Fault::Broken(at) | Fault::Pulled(at) = self.fault {
+            if offset + bytes.len() as u64 > at {
+                self.gone = self.fault == Fault::Pulled(at);
+                return Err(io::Error::other("no"));
+            }
+        }
+        let start = self.place(offset);
+        self.memory.lock().unwrap()[start..start + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn zero(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        let zeros = Aligned::zeroed(len as usize);
+        self.write(offset, zeros.bytes())
+    }
+
+    fn free(&mut self, _: u64, _: u64) {}
+
+    fn flush(&mut self) -> io::Result<()> {
+        if let Fault::Flips(at) = self.fault {
+            self.memory.lock().unwrap_or_else(PoisonError::into_inner)[at as usize] ^= 0x10;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let start = self.place(offset);
+        let len = buffer.len();
+        buffer.copy_from_slice(&self.memory.lock().unwrap()[start..start + len]);
+        Ok(())
+    }
+
+    fn present(&self) -> bool {
+        !self.gone
+    }
+}
+
+/// Straight from a cutter.
+struct Alone<'a>(Option<crate::cut::Cutter<'a>>);
+
+impl Feed for Alone<'_> {
+    fn piece(&mut self) -> Result<Option<Piece>, Arc<SourceError>> {
+        Ok(self.0.as_mut().unwrap().piece()?)
+    }
+
+    fn whole(&mut self) -> Result<Whole, Arc<SourceError>> {
+        Ok(self.0.take().unwrap().finish()?)
+    }
+}
+
+const SIZE: usize = 5 * PIECE + 1536;
+
+/// Every block is another one, but for zeros in the third piece and nothing
+/// that matters in the fourth.
+fn image() -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..SIZE).map(|at| (at / 512 + at % 7) as u8 | 1).collect();
+    bytes[2 * PIECE..4 * PIECE].fill(0);
+    bytes
+}
+
+fn source(dir: &std::path::Path) -> Source {
+    let path = dir.join("a.img");
+    std::fs::write(&path, image()).unwrap();
+    let block = 512;
+    let range =
+        |from: usize, to: usize| format!("<Range>{}-{}</Range>", from / block, to / block - 1);
+    let map = format!(
+        "<bmap version=\"1.3\"><!-- {FREE} --><ImageSize>{SIZE}</ImageSize><BlockSize>{block}\
+         </BlockSize><BlocksCount>{}</BlocksCount><BlockMap>{}{}</BlockMap></bmap>",
+        SIZE / block,
+        range(0, 3 * PIECE),
+        range(4 * PIECE, SIZE),
+    );
+    std::fs::write(dir.join("a.bmap"), map).unwrap();
+    Source::new(&path, &Options::default()).unwrap()
+}
+
+fn try_one(
+    size: usize,
+    fault: Fault,
+    patches: &[Patch],
+    close: impl FnOnce(&[u8]) -> Result<(), String>,
+) -> (Result<Written, CardError>, Vec<u8>) {
+    let dir = tempfile::tempdir().unwrap();
+    let source = source(dir.path());
+    let (mut card, memory) = Fake::new(size, fault);
+    let mut feed = Alone(Some(crate::cut::Cutter::new(&source).unwrap()));
+    let progress = Progress::default();
+    let close = || close(&memory.lock().unwrap());
+    let result = write(&mut card, &mut feed, patches, &progress, 0, close);
+    let memory = memory.lock().unwrap().clone();
+    (result, memory)
+}
+
+#[test]
+fn the_card_becomes_the_image_and_its_first_block_comes_last() {
+    let (result, memory) = try_one(8 * PIECE, Fault::None, &[], |memory| {
+        assert!(is_zero(&memory[..HEAD]), "it boots before it is verified");
+        assert!(memory[HEAD..2 * PIECE] == image()[HEAD..2 * PIECE]);
+        Ok(())
+    });
+    let written = result.unwrap();
+    assert_eq!(written.bytes, (4 * PIECE + 1536) as u64);
+    assert!(memory[..3 * PIECE] == image()[..3 * PIECE]);
+    // Free space keeps what it had; what must be zero is zero.
+    assert!(memory[3 * PIECE..4 * PIECE].iter().all(|&byte| byte == 0xA5));
+    assert!(memory[4 * PIECE..SIZE] == image()[4 * PIECE..]);
+}
+
+#[test]
+fn a_patch_is_written_and_verified_wherever_it_lies() {
+    for offset in [0, 100, HEAD - 10, PIECE - 10, 2 * PIECE - 40] {
+        let patch = Patch { offset: offset as u64, bytes: vec![0xEE; 40] };
+        let (result, memory) = try_one(8 * PIECE, Fault::None, &[patch], |_| Ok(()));
+        result.unwrap();
+        let mut want = image();
+        want[offset..offset + 40].fill(0xEE);
+        assert!(memory[..3 * PIECE] == want[..3 * PIECE], "at {offset}");
+    }
+    for offset in [2 * PIECE - 39, 3 * PIECE + 5] {
+        let patch = Patch { offset: offset as u64, bytes: vec![0xEE; 40] };
+        let (result, memory) = try_one(8 * PIECE, Fault::None, &[patch], |_| Ok(()));
+        assert!(matches!(result, Err(CardError::Patch(at)) if at == offset as u64), "{result:?}");
+        assert!(is_zero(&memory[..HEAD]));
+    }
+}
+
+#[test]
+fn every_fault_has_a_name_and_leaves_a_card_that_does_not_boot() {
+    let piece = PIECE as u64;
+    for (size, fault, want) in [
+        (SIZE - 512, Fault::None, "the image needs more"),
+        (8 * PIECE, Fault::Broken(piece + 512), "writing at byte 1048576 failed: no"),
+        (8 * PIECE, Fault::Pulled(2 * piece + 512), "removed at byte 2097152"),
+        (8 * PIECE, Fault::Lying(2 * piece), "not what was written"),
+        (8 * PIECE, Fault::Flips(piece + 70_000), "bytes 1048576 to 2097152 are not"),
+        (8 * PIECE, Fault::Flips(SIZE as u64 - 1), "are not what"),
+        (8 * PIECE, Fault::Flips(2 * piece + 9), "are not what"),
+    ] {
+        let mut closed = false;
+        let (result, memory) = try_one(size, fault, &[], |_| {
+            closed = true;
+            Ok(())
+        });
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(want), "{fault:?}: {error}");
+        assert!(!closed, "{fault:?}");
+        if !matches!(fault, Fault::Lying(_)) {
+            assert!(is_zero(&memory[..HEAD]), "{fault:?}");
+        }
+    }
+}
+
+#[test]
+fn a_first_block_that_does_not_hold_and_a_failing_record() {
+    // Two flushes end before the first block is written; the third flips it.
+    let (result, memory) = try_one(8 * PIECE, Fault::Flips(3), &[], |_| Ok(()));
+    assert!(matches!(result, Err(CardError::Differs { offset: 0, .. })), "{result:?}");
+    assert!(memory[510..512] == [0, 0], "no boot signature");
+    let (result, memory) = try_one(8 * PIECE, Fault::None, &[], |_| Err("disk full".into()));
+    assert!(result.unwrap_err().to_string().contains("disk full"));
+    assert!(is_zero(&memory[..HEAD]));
+}
+
+#[test]
+fn a_bad_image_leaves_a_card_that_does_not_boot() {
+    let dir = tempfile::tempdir().unwrap();
+    source(dir.path());
+    std::fs::write(dir.path().join("a.img.sha256"), "0".repeat(64)).unwrap();
+    let source = Source::new(&dir.path().join("a.img"), &Options::default()).unwrap();
+    let (mut card, memory) = Fake::new(8 * PIECE, Fault::None);
+    let mut feed = Alone(Some(crate::cut::Cutter::new(&source).unwrap()));
+    let progress = Progress::default();
+    let result = write(&mut card, &mut feed, &[], &progress, 0, || Ok(()));
+    assert!(result.unwrap_err().to_string().contains("SHA-256"));
+    assert!(is_zero(&memory.lock().unwrap()[..HEAD]));
+}
