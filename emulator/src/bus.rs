@@ -69,7 +69,7 @@ impl Bus {
 
     /// When to call [`Self::run`] although nothing happens.
     pub fn next_event(&mut self, now: Duration) -> Option<Duration> {
-        let port = self.port.next_event(self.device.as_ref());
+        let port = self.port.next_event();
         if self.device.is_none() {
             return port;
         }

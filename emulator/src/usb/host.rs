@@ -44,9 +44,9 @@ impl HostPort {
     }
 
     /// When to call [`Self::run`] although nothing happens.
-    pub fn next_event(&self, device: Option<&Device>) -> Option<Duration> {
+    pub fn next_event(&self) -> Option<Duration> {
         match self {
-            HostPort::Redir(port) => port.next_event(device),
+            HostPort::Redir(port) => port.next_event(),
             HostPort::UsbIp(_) => None,
         }
     }

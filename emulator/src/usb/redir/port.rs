@@ -63,12 +63,8 @@ impl RedirPort {
     }
 
     /// When to call [`Self::run`] although nothing happens.
-    pub fn next_event(&self, device: Option<&Device>) -> Option<Duration> {
-        match (&self.open, device) {
-            (None, _) => Some(self.next_try),
-            (Some(open), Some(device)) => open.session.next_event(device),
-            (Some(_), None) => None,
-        }
+    pub fn next_event(&self) -> Option<Duration> {
+        self.open.is_none().then_some(self.next_try)
     }
 
     /// Whether the host waits for a packet.
@@ -88,7 +84,7 @@ impl RedirPort {
             }
         }
         let Some(open) = &mut self.open else { return };
-        if let Err(reason) = open.run(now, device) {
+        if let Err(reason) = open.run(device) {
             eprintln!("usbredir, {}: {reason}; trying again", self.path.display());
             self.open = None;
             self.next_try = now + RETRY;
@@ -105,7 +101,7 @@ fn connect(path: &std::path::Path, care: Care) -> Option<Open> {
 
 impl Open {
     /// `Err` ends the connection and says why.
-    fn run(&mut self, now: Duration, mut device: Option<&mut Device>) -> Result<(), String> {
+    fn run(&mut self, mut device: Option<&mut Device>) -> Result<(), String> {
         let mut chunk = vec![0; CHUNK];
         loop {
             match self.stream.read(&mut chunk) {
@@ -113,7 +109,7 @@ impl Open {
                 Ok(count) => {
                     let bytes = chunk.get(..count).unwrap_or_default();
                     let device = device.as_deref_mut();
-                    self.session.receive(now, bytes, device).map_err(|error| error.to_string())?;
+                    self.session.receive(bytes, device).map_err(|error| error.to_string())?;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -124,7 +120,7 @@ impl Open {
             return Err("the host's filter refused the modem".into());
         }
         if let Some(device) = device {
-            self.session.service(now, device);
+            self.session.service(device);
         }
         self.unsent.extend(self.session.output());
         write_out(&mut self.stream, &mut self.unsent).map_err(|error| error.to_string())?;

@@ -8,15 +8,17 @@
 //! # QEMU's dwc2
 //! That controller (raspi4b) does not cancel the packet of a channel that the
 //! guest disables, and the channel's next use ends QEMU with an assertion
-//! (`usb_packet_setup`, hw/usb/core.c). [`Care::Dwc2`] therefore leaves no
-//! input pending for longer than [`IDLE`], but answers it with nothing, which
-//! Linux takes for an empty read and asks again. Linux drops a serial port's
-//! DTR before it cancels, so while DTR is off that happens at once. What is
-//! cancelled within that time, or while this process does not get to run, still
-//! ends QEMU.
+//! (`usb_packet_setup`, hw/usb/core.c). Closing a port is enough: a request for
+//! bulk input is in flight as long as nothing comes, and usbredir has no answer
+//! that means "not yet".
+//!
+//! It has one for interrupt endpoints: QEMU keeps what is pushed to it, and
+//! answers NAK itself while there is nothing, which dwc2 repeats for bulk
+//! transfers, too. With [`Care::Dwc2`] the bulk inputs are therefore interrupt
+//! endpoints in ep_info. The guest knows nothing of it: its descriptors come
+//! from the device.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use super::encode::encode;
 use super::wire::{
@@ -26,11 +28,10 @@ use super::wire::{
 use crate::profile::EndpointKind;
 use crate::usb::device::{Device, Setup};
 
-/// With [`Care::Dwc2`], an idle request is answered with nothing after this
-/// long.
-pub const IDLE: Duration = Duration::from_millis(20);
 /// `usb_redir_speed_high`
 const HIGH_SPEED: u8 = 2;
+/// Bytes of the largest bulk packet at high speed (USB 2.0 section 5.8.3).
+const BULK_PACKET: usize = 512;
 
 /// What the host controller at the other end needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,6 @@ struct Pending {
     endpoint: u8,
     length: u32,
     stream: u32,
-    since: Duration,
 }
 
 /// Where plugging stands.
@@ -171,27 +171,28 @@ impl Session {
         }
         for (interface, endpoint) in device.endpoints() {
             let index = endpoint_index(endpoint.address);
-            table.kind[index] = match endpoint.kind {
-                EndpointKind::Bulk => 2,
-                EndpointKind::Interrupt => 3,
+            (table.kind[index], table.interval[index]) = match endpoint.kind {
+                // QEMU refuses an interval of 0.
+                EndpointKind::Bulk if self.is_pushed(endpoint.address) => (3, 1),
+                EndpointKind::Bulk => (2, endpoint.interval),
+                EndpointKind::Interrupt => (3, endpoint.interval),
             };
-            table.interval[index] = endpoint.interval;
             table.interface[index] = interface;
             table.max_packet[index] = endpoint.max_packet;
         }
         self.send(0, Body::EpInfo(Box::new(table)));
     }
 
+    /// Whether input of a bulk endpoint goes as an interrupt endpoint's.
+    fn is_pushed(&self, endpoint: u8) -> bool {
+        self.care == Care::Dwc2 && endpoint & 0x80 != 0
+    }
+
     /// Bytes from the peer.
     ///
     /// # Errors
     /// When they are no usbredir; the connection is then of no more use.
-    pub fn receive(
-        &mut self,
-        now: Duration,
-        bytes: &[u8],
-        device: Option<&mut Device>,
-    ) -> Result<(), WireError> {
+    pub fn receive(&mut self, bytes: &[u8], device: Option<&mut Device>) -> Result<(), WireError> {
         self.decoder.push(bytes);
         let mut device = device;
         while let Some(packet) = self.decoder.packet()? {
@@ -203,17 +204,17 @@ impl Session {
             if let Some(device) = &mut device {
                 self.connect(device);
                 if self.plug == Plug::In {
-                    self.handle(now, packet, device);
+                    self.handle(packet, device);
                 }
             }
         }
         if let Some(device) = device {
-            self.service(now, device);
+            self.service(device);
         }
         Ok(())
     }
 
-    fn handle(&mut self, now: Duration, packet: Packet, device: &mut Device) {
+    fn handle(&mut self, packet: Packet, device: &mut Device) {
         let id = packet.id;
         match packet.body {
             Body::Reset => {
@@ -243,7 +244,9 @@ impl Session {
                 self.send(id, Body::AltSettingStatus { status, interface, alt });
             }
             Body::StartInterruptReceiving { endpoint } => {
-                let known = device.is_interrupt(endpoint);
+                let known = device.is_interrupt(endpoint)
+                    || self.is_pushed(endpoint)
+                        && device.endpoints().iter().any(|(_, it)| it.address == endpoint);
                 if known && !self.receiving.contains(&endpoint) {
                     self.receiving.push(endpoint);
                 }
@@ -266,8 +269,7 @@ impl Session {
             Body::Control(control) => self.control(id, control, device),
             Body::Bulk { endpoint, length, stream, data, .. } => {
                 if endpoint & 0x80 != 0 {
-                    let since = now;
-                    self.pending.push_back(Pending { id, endpoint, length, stream, since });
+                    self.pending.push_back(Pending { id, endpoint, length, stream });
                 } else {
                     let status = to_status(device.bulk_out(endpoint, &data, false));
                     // An output's answer has the length, but not the data.
@@ -313,7 +315,7 @@ impl Session {
     }
 
     /// Answers what can be answered by now.
-    pub fn service(&mut self, now: Duration, device: &mut Device) {
+    pub fn service(&mut self, device: &mut Device) {
         self.connect(device);
         if self.plug != Plug::In {
             return;
@@ -328,9 +330,6 @@ impl Session {
             match device.bulk_in(pending.endpoint, pending.length as usize) {
                 Err(_) => self.bulk_reply(pending, Status::Stall, Vec::new()),
                 Ok(Some(data)) => self.bulk_reply(pending, Status::Success, data),
-                Ok(None) if self.due(&pending, device).is_some_and(|at| at <= now) => {
-                    self.bulk_reply(pending, Status::Success, Vec::new());
-                }
                 Ok(None) => {
                     waiting.push(pending.endpoint);
                     self.pending.push_back(pending);
@@ -338,8 +337,9 @@ impl Session {
             }
         }
         for endpoint in self.receiving.clone() {
-            while let Some(data) = device.interrupt_in(endpoint) {
+            while let Some(data) = next_push(device, endpoint) {
                 self.serial += 1;
+                // Of at most BULK_PACKET bytes; a notification has 16.
                 let length = data.len() as u16;
                 let status = Status::Success;
                 self.send(self.serial, Body::Interrupt { endpoint, status, length, data });
@@ -347,24 +347,25 @@ impl Session {
         }
     }
 
-    /// When a request is to be answered with nothing.
-    fn due(&self, pending: &Pending, device: &Device) -> Option<Duration> {
-        if self.care == Care::None {
-            return None;
-        }
-        let closed = device.dtr(pending.endpoint) == Some(false);
-        Some(if closed { pending.since } else { pending.since + IDLE })
-    }
-
-    /// When [`Self::service`] is due although nothing happens.
-    pub fn next_event(&self, device: &Device) -> Option<Duration> {
-        self.pending.iter().filter_map(|pending| self.due(pending, device)).min()
-    }
-
     /// Whether the host waits for a packet of the network function.
     pub fn is_hungry(&self, device: &Device) -> bool {
-        self.pending.iter().any(|pending| device.dtr(pending.endpoint).is_none())
+        let of_network = |endpoint: u8| device.dtr(endpoint).is_none();
+        self.pending.iter().any(|pending| of_network(pending.endpoint))
+            || self.receiving.iter().any(|it| !device.is_interrupt(*it) && of_network(*it))
     }
+}
+
+/// What goes to an endpoint whose input is pushed. A port that nobody has open
+/// keeps its own: what is pushed waits in QEMU for whoever opens it next.
+fn next_push(device: &mut Device, endpoint: u8) -> Option<Vec<u8>> {
+    if device.is_interrupt(endpoint) {
+        return device.interrupt_in(endpoint);
+    }
+    if device.dtr(endpoint) == Some(false) {
+        return None;
+    }
+    // An endpoint that a new setting took away has nothing.
+    device.bulk_in(endpoint, BULK_PACKET).ok().flatten()
 }
 
 fn to_status<E>(result: Result<(), E>) -> Status {

@@ -30,14 +30,13 @@ impl Host {
         let bytes = encode(&hello, 0);
         host.session.plug(&host.device);
         assert!(host.heard().is_empty(), "nothing before the peer's hello");
-        host.session.receive(Duration::ZERO, &bytes, Some(&mut host.device)).unwrap();
+        host.session.receive(&bytes, Some(&mut host.device)).unwrap();
         host
     }
 
-    fn at(&mut self, ms: u64, id: u64, body: Body) -> Vec<Body> {
+    fn at(&mut self, id: u64, body: Body) -> Vec<Body> {
         let bytes = encode(&Packet { id, body }, QEMU & cap::OURS);
-        let now = Duration::from_millis(ms);
-        self.session.receive(now, &bytes, Some(&mut self.device)).unwrap();
+        self.session.receive(&bytes, Some(&mut self.device)).unwrap();
         self.heard()
     }
 
@@ -49,13 +48,12 @@ impl Host {
     fn configured(care: Care) -> Self {
         let mut host = Self::new(care);
         host.heard();
-        host.at(0, 1, Body::SetConfiguration { configuration: 1 });
+        host.at(1, Body::SetConfiguration { configuration: 1 });
         host
     }
 
-    fn ask(&mut self, ms: u64, id: u64, endpoint: u8) -> Vec<Body> {
+    fn ask(&mut self, id: u64, endpoint: u8) -> Vec<Body> {
         self.at(
-            ms,
             id,
             Body::Bulk { endpoint, status: Status::Success, length: 4096, stream: 0, data: vec![] },
         )
@@ -92,12 +90,12 @@ fn the_device_is_described_before_it_is_connected() {
 fn endpoints_are_told_again_before_each_change() {
     let mut host = Host::new(Care::None);
     host.heard();
-    let heard = host.at(0, 1, Body::SetConfiguration { configuration: 1 });
+    let heard = host.at(1, Body::SetConfiguration { configuration: 1 });
     assert!(matches!(
         heard[..],
         [Body::EpInfo(_), Body::ConfigurationStatus { status: Status::Success, configuration: 1 }]
     ));
-    let heard = host.at(0, 2, Body::SetAltSetting { interface: 1, alt: 1 });
+    let heard = host.at(2, Body::SetAltSetting { interface: 1, alt: 1 });
     let [
         Body::EpInfo(table),
         Body::AltSettingStatus { status: Status::Success, interface: 1, alt: 1 },
@@ -111,69 +109,115 @@ fn endpoints_are_told_again_before_each_change() {
 #[test]
 fn input_waits_for_data_and_ids_may_repeat() {
     let mut host = Host::configured(Care::None);
-    assert!(host.ask(0, 77, 0x86).is_empty() && host.ask(0, 77, 0x81).is_empty());
+    assert!(host.ask(77, 0x86).is_empty() && host.ask(77, 0x81).is_empty());
     host.device.send_serial(Port::At, b"OK");
     let Host { session, device, .. } = &mut host;
-    session.service(Duration::ZERO, device);
+    session.service(device);
     assert_eq!(host.heard(), [reply(0x86, Status::Success, b"OK")]);
     // A cancel of what is pending is answered, any other is not.
-    assert_eq!(host.at(0, 77, Body::CancelDataPacket), [reply(0x81, Status::Cancelled, b"")]);
-    assert!(host.at(0, 77, Body::CancelDataPacket).is_empty());
+    assert_eq!(host.at(77, Body::CancelDataPacket), [reply(0x81, Status::Cancelled, b"")]);
+    assert!(host.at(77, Body::CancelDataPacket).is_empty());
 }
 
 #[test]
 fn unplugging_cancels_first_and_in_one_piece() {
     let mut host = Host::configured(Care::None);
-    host.ask(0, 1, 0x86);
-    host.ask(0, 2, 0x81);
+    host.ask(1, 0x86);
+    host.ask(2, 0x81);
     host.session.unplug();
     let cancelled = |endpoint| reply(endpoint, Status::Cancelled, b"");
     assert_eq!(host.heard(), [cancelled(0x86), cancelled(0x81), Body::DeviceDisconnect]);
     // Not in again before QEMU says that it is out.
     host.session.plug(&host.device);
     assert!(host.heard().is_empty());
-    let heard = host.at(0, 0, Body::DeviceDisconnectAck);
+    let heard = host.at(0, Body::DeviceDisconnectAck);
     assert!(matches!(heard[..], [.., Body::DeviceConnect { .. }]), "{heard:?}");
 }
 
-#[test]
-fn with_care_for_dwc2_no_input_stays_pending() {
-    let mut host = Host::configured(Care::Dwc2);
-    assert_eq!(host.ask(0, 1, 0x86), [reply(0x86, Status::Success, b"")], "DTR is off");
-    let line = Control {
+/// SET_CONTROL_LINE_STATE of the AT port's interface.
+fn line_state(value: u16) -> Body {
+    Body::Control(Control {
         endpoint: 0,
         request: 0x22,
         request_type: 0x21,
         status: Status::Success,
-        value: 1,
+        value,
         index: 4,
         length: 0,
         data: vec![],
+    })
+}
+
+fn pushed(endpoint: u8, data: &[u8]) -> Body {
+    let length = data.len() as u16;
+    Body::Interrupt { endpoint, status: Status::Success, length, data: data.to_vec() }
+}
+
+impl Host {
+    fn serviced(&mut self) -> Vec<Body> {
+        self.session.service(&mut self.device);
+        self.heard()
+    }
+}
+
+#[test]
+fn with_care_for_dwc2_bulk_input_is_pushed() {
+    let mut host = Host::new(Care::Dwc2);
+    host.heard();
+    let heard = host.at(1, Body::SetConfiguration { configuration: 1 });
+    let [Body::EpInfo(table), Body::ConfigurationStatus { .. }] = &heard[..] else {
+        panic!("{heard:?}")
     };
-    assert!(matches!(host.at(0, 2, Body::Control(line.clone()))[..], [Body::Control(_)]));
-    assert!(host.ask(5, 3, 0x86).is_empty());
-    assert_eq!(host.session.next_event(&host.device), Some(Duration::from_millis(25)));
-    let Host { session, device, .. } = &mut host;
-    session.service(Duration::from_millis(25), device);
-    assert_eq!(host.heard(), [reply(0x86, Status::Success, b"")]);
-    // DTR off answers what is pending at once.
-    host.ask(26, 4, 0x86);
-    let heard = host.at(27, 5, Body::Control(Control { value: 0, ..line }));
-    assert_eq!(heard[1..], [reply(0x86, Status::Success, b"")]);
-    // The network function has no such warning.
-    host.at(30, 6, Body::SetAltSetting { interface: 1, alt: 1 });
-    assert!(host.ask(30, 7, 0x83).is_empty());
-    let Host { session, device, .. } = &mut host;
-    session.service(Duration::from_millis(50), device);
-    assert_eq!(host.heard(), [reply(0x83, Status::Success, b"")]);
+    let input = endpoint_index(0x86);
+    assert_eq!((table.kind[input], table.interval[input]), (3, 1));
+    let (outputs, inputs) = table.kind.split_at(endpoint_index(0x80));
+    assert!(outputs.contains(&2) && !inputs.contains(&2), "{table:?}");
+    let heard = host.at(2, Body::StartInterruptReceiving { endpoint: 0x86 });
+    let status = Status::Success;
+    assert_eq!(heard, [Body::InterruptReceivingStatus { status, endpoint: 0x86 }]);
+    // Nobody has the port open: the modem keeps it.
+    host.device.send_serial(Port::At, b"\r\nRDY\r\n");
+    assert!(host.serviced().is_empty());
+    assert_eq!(host.at(3, line_state(1))[1..], [pushed(0x86, b"\r\nRDY\r\n")]);
+    host.at(4, line_state(0));
+    host.device.send_serial(Port::At, b"+CMTI");
+    assert!(host.serviced().is_empty());
+}
+
+#[test]
+fn with_care_for_dwc2_frames_come_in_packets_and_have_an_end() {
+    let mut host = Host::configured(Care::Dwc2);
+    host.at(2, Body::SetAltSetting { interface: 1, alt: 1 });
+    assert!(!host.session.is_hungry(&host.device));
+    host.at(3, Body::StartInterruptReceiving { endpoint: 0x83 });
+    assert!(host.session.is_hungry(&host.device));
+    for length in [60, 600, 1024] {
+        host.device.send_frame(vec![7; length]);
+        let lengths: Vec<usize> = host
+            .serviced()
+            .iter()
+            .map(|body| match body {
+                Body::Interrupt { endpoint: 0x83, data, .. } => data.len(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(lengths.iter().sum::<usize>(), length);
+        // A packet that is not full ends the transfer.
+        assert!(lengths.last().is_some_and(|last| *last < 512), "{lengths:?}");
+        assert!(lengths.iter().rev().skip(1).all(|it| *it == 512), "{lengths:?}");
+    }
+    // A setting without endpoints has no more input.
+    host.at(4, Body::SetAltSetting { interface: 1, alt: 0 });
+    host.device.send_frame(vec![7; 60]);
+    assert!(host.serviced().is_empty());
 }
 
 #[test]
 fn a_reset_and_a_new_configuration_answer_what_is_pending() {
     for body in [Body::Reset, Body::SetConfiguration { configuration: 1 }] {
         let mut host = Host::configured(Care::None);
-        host.ask(0, 1, 0x86);
-        let heard = host.at(0, 2, body);
+        host.ask(1, 0x86);
+        let heard = host.at(2, body);
         assert_eq!(heard.first(), Some(&reply(0x86, Status::Cancelled, b"")));
     }
 }
@@ -181,8 +225,8 @@ fn a_reset_and_a_new_configuration_answer_what_is_pending() {
 #[test]
 fn notifications_are_pushed_when_asked_for() {
     let mut host = Host::configured(Care::None);
-    host.at(0, 2, Body::SetAltSetting { interface: 1, alt: 1 });
-    let heard = host.at(0, 3, Body::StartInterruptReceiving { endpoint: 0x87 });
+    host.at(2, Body::SetAltSetting { interface: 1, alt: 1 });
+    let heard = host.at(3, Body::StartInterruptReceiving { endpoint: 0x87 });
     assert!(matches!(
         heard[..],
         [
@@ -203,7 +247,7 @@ proptest! {
         for (kind, data) in packets {
             let packet = Packet { id: 3, body: Body::Other { kind, data } };
             let bytes = encode(&packet, cap::OURS);
-            if host.session.receive(Duration::ZERO, &bytes, Some(&mut host.device)).is_err() {
+            if host.session.receive(&bytes, Some(&mut host.device)).is_err() {
                 break;
             }
         }
