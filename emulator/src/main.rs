@@ -65,7 +65,7 @@ Options:
                            ip route add 10.158.12.34 dev NAME
                          where 10.158.12.34 is what AT+CGPADDR tells
     --dwc2               with --usbredir: care for QEMU's dwc2 (raspi4b), which
-                         ends QEMU when a guest cancels a transfer
+                         ends QEMU when a guest cancels a bulk input
     --fault FILE         a script of what goes wrong and when
     --list-faults        what can go wrong, with examples, and end
     --replay FILE        answers of a real modem from a transcript, which

@@ -175,6 +175,11 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Whether the machine still does what it is told.
+    pub fn answers(&mut self) -> bool {
+        self.machine.run("true", QUESTION).is_ok()
+    }
+
     /// Ends the machine; fails when its kernel complained about itself.
     pub fn end(mut self) -> Result<()> {
         let complaints = "dmesg | grep -E 'BUG:|Oops|Internal error|WARNING:|Call trace' || true";

@@ -106,7 +106,13 @@ fn attempt<'a>(
                 *bench = None;
                 return Err(error);
             }
-            result => return result,
+            Ok((marks, Err(error))) => {
+                if bench.as_mut().is_some_and(|bench| !bench.answers()) {
+                    *bench = None;
+                }
+                return Ok((marks, Err(error)));
+            }
+            Ok(done) => return Ok(done),
         }
     }
 }

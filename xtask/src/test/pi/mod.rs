@@ -36,12 +36,13 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
         bail!("no such scenario; there are {POWER_ON}, {}", names.join(", "));
     }
     if from_power_on {
-        for profile in power_on::PROFILES {
-            let seconds = power_on::online(ctx, profile);
+        for (model, profile) in power_on::BOOTS {
+            let seconds = power_on::online(ctx, model, profile);
+            let on = format!("{profile} on {model:?}").to_lowercase();
             if let Ok(seconds) = &seconds {
-                println!("        {profile}: online {seconds:.1} s after power-on");
+                println!("        {on}: online {seconds:.1} s after power-on");
             }
-            checks.check(&format!("{profile} is online after power-on"), seconds.map(drop));
+            checks.check(&format!("{on} is online after power-on"), seconds.map(drop));
         }
     }
     let rows = carry_out(ctx, checks, &all)?;

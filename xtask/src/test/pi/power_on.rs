@@ -9,8 +9,14 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::emulate::{self, Machine, Modem, Options, Running};
 
-/// Profiles of the emulator.
-pub const PROFILES: [&str; 3] = ["a7670e-ecm", "a7670e-rndis", "sim7600-ndis"];
+/// Machines, and profiles of the emulator. On the Pi's own USB controller once;
+/// what the ways of carrying data differ in is above it.
+pub const BOOTS: [(Machine, &str); 4] = [
+    (Machine::Virt, "a7670e-ecm"),
+    (Machine::Virt, "a7670e-rndis"),
+    (Machine::Virt, "sim7600-ndis"),
+    (Machine::Raspi4b, "a7670e-ecm"),
+];
 
 /// From the moment that the system can be asked. Not a measurement: far more
 /// than it takes.
@@ -19,15 +25,11 @@ const DEADLINE: Duration = Duration::from_secs(180);
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Seconds from power-on until `a7670e why` says `online`.
-pub fn online(ctx: &Context, profile: &str) -> Result<f64> {
+/// Seconds from power-on of `model` until `a7670e why` says `online`.
+pub fn online(ctx: &Context, model: Machine, profile: &str) -> Result<f64> {
     let modem = Modem::Ours { profile: profile.to_owned(), faults: None };
-    let options = Options {
-        image: crate::test::image(ctx)?,
-        model: Machine::Virt,
-        extra: Vec::new(),
-        modem: Some(modem),
-    };
+    let options =
+        Options { image: crate::test::image(ctx)?, model, extra: Vec::new(), modem: Some(modem) };
     emulate::retry(ctx, || {
         let mut machine = Running::boot(ctx, &options)?;
         let asked = Instant::now();

@@ -4,7 +4,7 @@
 use super::{End, Fault, Told, What};
 
 use End::{Cure, Itself, Never};
-use Told::{Nothing, One, Something};
+use Told::{Logged, Nothing, One, Something};
 use What::{Machine, Modem, Script};
 
 const ECM: &str = "a7670e-ecm";
@@ -365,7 +365,8 @@ fn of_the_pi() -> Vec<Fault> {
             "service-killed",
             ECM,
             Machine("systemctl kill --signal=KILL a7670e"),
-            Something,
+            // It takes over what is there, and is online at once.
+            Logged("Scheduled restart job"),
             Itself,
         ),
         row(

@@ -52,6 +52,8 @@ pub enum Told {
     Something,
     /// One of these verdicts.
     One(&'static [&'static str]),
+    /// This, in the journal.
+    Logged(&'static str),
 }
 
 /// How it ends.
@@ -80,7 +82,7 @@ const STORY: &str = "journalctl --unit=a7670e --no-pager --quiet --output=short-
 
 /// How long it may take to be told, and to be over. Not a measurement: the
 /// ladder waits two minutes after its dearest rung.
-const TOLD: u64 = 180;
+const TOLD: u64 = 300;
 const OVER: u64 = 300;
 /// And to be online at first, when ModemManager had the modem before us.
 const FIRST: u64 = 240;
@@ -118,6 +120,7 @@ impl Fault {
             Told::Nothing if matches!(self.what, What::Script(_)) => {}
             Told::Nothing => steps.push(run("steady", STEADY, Until::Says("steady"), 20)),
             Told::Something => steps.push(run("told", STORY, Until::Holds(story::is_told), TOLD)),
+            Told::Logged(text) => steps.push(run("told", STORY, Until::Says(text), TOLD)),
             Told::One(verdicts) => {
                 let until = Until::JsonOneOf("/0/verdict", verdicts);
                 steps.push(run("told", "a7670e why --json", until, TOLD));
@@ -150,6 +153,7 @@ impl Fault {
         let story = mark("story").map_or("", |mark| mark.said.as_str());
         let told = match self.told {
             Told::Nothing => "-".to_owned(),
+            Told::Logged(text) => format!("({text})"),
             Told::Something => story::verdicts(story).join(", "),
             Told::One(_) => mark("told")
                 .and_then(|mark| at(&mark.said, "/0/verdict").ok())
