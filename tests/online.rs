@@ -5,8 +5,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use a7670e_emulator::fault::Effect;
@@ -17,112 +16,16 @@ mod common;
 use common::namespace::{ip, outside};
 use common::tree;
 
+#[path = "online/kills.rs"]
+mod kills;
 #[path = "online/rig.rs"]
 mod rig;
+#[path = "online/service.rs"]
+mod service;
 
+use kills::Killed;
 use rig::Rig;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_a7670e");
-
-/// Far more than anything here takes, on a slow machine too.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-const CONFIG: &str = r#"
-[network]
-dns = "none"
-probe = { target = "http://example.test/204" }
-"#;
-
-/// The service.
-struct Service {
-    child: Child,
-    socket: std::path::PathBuf,
-}
-
-impl Service {
-    fn start(root: &Path, config: &str) -> Service {
-        std::fs::write(root.join("a7670e.toml"), config).unwrap();
-        let socket = root.join("control.sock");
-        let mut command = Command::new(PROGRAM);
-        command.arg("run");
-        for (option, name) in [
-            ("--sysfs", "sys"),
-            ("--dev", "dev"),
-            ("--state", "state"),
-            ("--config", "a7670e.toml"),
-            ("--provisioning", "none"),
-            ("--socket", "control.sock"),
-        ] {
-            command.arg(option).arg(root.join(name));
-        }
-        // No bus: this machine's own services are not for tests.
-        command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent");
-        if std::env::var_os("A7670E_TEST_LOG").is_none() {
-            command.stderr(Stdio::null());
-        }
-        Service { child: command.spawn().unwrap(), socket }
-    }
-
-    fn ask(&self, arguments: &[&str]) -> Option<Value> {
-        let mut command = Command::new(PROGRAM);
-        command.args(arguments).arg("--json").arg("--socket").arg(&self.socket);
-        let output = command.output().unwrap();
-        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
-    }
-
-    fn verdict(&self) -> String {
-        let why = self.ask(&["why"]).unwrap_or_default();
-        why[0]["verdict"].as_str().unwrap_or("not running").to_owned()
-    }
-
-    /// Waits for a verdict; tells how long that took.
-    fn wait(&self, verdict: &str) -> Duration {
-        let start = Instant::now();
-        loop {
-            let found = self.verdict();
-            if found == verdict {
-                return start.elapsed();
-            }
-            if start.elapsed() > DEADLINE {
-                let why = self.ask(&["status"]).unwrap_or_default();
-                panic!("{found} instead of {verdict}: {why:#}\n{}", ip("route show table all"));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// SIGTERM, and waits for the end.
-    fn stop(mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // It may have ended already.
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
-
-/// What carries our mark, in words.
-fn ours() -> String {
-    let mut all = ip("-4 route show table all proto 167");
-    for line in ip("rule show").lines().filter(|line| line.contains("proto 167")) {
-        all.push_str(line);
-    }
-    for line in ip("-4 address show").lines().filter(|line| line.contains("proto 167")) {
-        all.push_str(line);
-    }
-    all
-}
+use service::{CONFIG, DEADLINE, NO_BUS, PROGRAM, Service, ours, whole};
 
 /// Loads a page from the far end, by the route that everybody uses.
 fn download(bytes: usize) -> Duration {
@@ -200,39 +103,6 @@ fn resolv_conf() -> String {
     std::fs::read_to_string("/etc/resolv.conf").unwrap()
 }
 
-/// Whether the modem may use the network, after what happened while nobody
-/// looked after it.
-fn happen(rig: &Rig, number: u32, admitted: bool) -> bool {
-    let (effect, admitted) = match number {
-        0 => (Effect::Denied { cause: 11 }, false),
-        1 | 2 => (Effect::Coverage, true),
-        3 => (Effect::Reset, admitted),
-        _ => (Effect::UsbGone { for_ms: 100 }, admitted),
-    };
-    rig.inflict(effect);
-    admitted
-}
-
-/// What is there while the modem may be used: one of each, all of the same link.
-fn whole() -> Result<(), String> {
-    let links = ip("-o link show");
-    let link = links.lines().find(|line| line.contains(": wwan0: ")).ok_or("no wwan0")?;
-    let index = link.split(':').next().and_then(|index| index.trim().parse::<u32>().ok());
-    let table = (7_670_000 + index.ok_or("no index")?).to_string();
-    let routes = ip("-4 route show table all proto 167");
-    let bound = routes.lines().filter(|line| line.contains(&format!("table {table}"))).count();
-    let default = routes.contains("default via 192.168.0.1 dev wwan0");
-    let rules = ip("rule show");
-    let rules: Vec<_> = rules.lines().filter(|line| line.contains("proto 167")).collect();
-    let ours = rules.iter().filter(|rule| rule.contains(&table)).count();
-    let addresses = ip("-4 -o address show dev wwan0").lines().count();
-    let counts = (bound, routes.lines().count(), default, rules.len(), ours, addresses);
-    if counts == (2, 3, true, 2, 2, 1) {
-        return Ok(());
-    }
-    Err(format!("{counts:?}\n{routes}{rules:?}"))
-}
-
 #[test]
 fn killed_200_times_it_leaves_nothing_wrong() {
     if outside("killed_200_times_it_leaves_nothing_wrong") {
@@ -243,41 +113,14 @@ fn killed_200_times_it_leaves_nothing_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let config = CONFIG.replace("none", "resolv.conf");
     let rig = Rig::new(folder.path(), "a7670e-ecm", 100, "");
-    let (mut random, mut kills, mut admitted) = (7_u32, 0, true);
-    let mut next = |below: u32| {
-        // Numerical Recipes' LCG: the same moments in every run.
-        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (random >> 16) % below
-    };
-    let (mut slowest, mut slowest_denied) = (Duration::ZERO, Duration::ZERO);
-    let mut service = Service::start(folder.path(), &config);
-    while kills < 200 {
-        for _ in 0..5 {
-            std::thread::sleep(Duration::from_millis(u64::from(next(150))));
-            service.kill();
-            kills += 1;
-            service = Service::start(folder.path(), &config);
-        }
-        service.kill();
-        kills += 1;
-        admitted = match next(8) {
-            event @ 0..5 => happen(&rig, event, admitted),
-            _ => admitted,
-        };
-        service = Service::start(folder.path(), &config);
+    let killed = Killed { bus: NO_BUS, folder: folder.path(), config: &config, rig: &rig };
+    let service = killed.at_random(200, |admitted| {
         if admitted {
-            slowest = slowest.max(service.wait("online"));
-            assert_eq!(whole(), Ok(()));
             assert!(resolv_conf().contains("nameserver 192.168.0.1\n"), "{}", resolv_conf());
         } else {
-            slowest_denied = slowest_denied.max(service.wait("denied"));
-            assert_eq!(ours(), "", "something of ours is left");
             assert_eq!(resolv_conf(), RESOLV_CONF);
         }
-    }
-    println!(
-        "{kills} kills; right again {slowest:?} after the start, taken down after {slowest_denied:?}"
-    );
+    });
     service.stop();
     assert_eq!(ours(), "", "something of ours is left");
     assert_eq!(resolv_conf(), RESOLV_CONF);

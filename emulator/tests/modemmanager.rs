@@ -11,9 +11,8 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -27,6 +26,11 @@ use a7670e_emulator::transport::AbstractSocket;
 use zbus::blocking::{Connection, Proxy, connection};
 use zbus::zvariant::OwnedValue;
 
+#[path = "../../tests/common/debian.rs"]
+mod debian;
+
+use debian::{Root, Running, bus};
+
 const VARIABLE: &str = "A7670E_MODEMMANAGER_ROOT";
 const MANAGER: &str = "org.freedesktop.ModemManager1";
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -36,17 +40,6 @@ const REGISTERED: i32 = 8;
 /// Two parts of UCS-2, with a character outside the basic plane where they join.
 fn long_text() -> String {
     format!("{}😀{}", "ж".repeat(66), "end")
-}
-
-/// A program that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Ended already is as good.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 struct Emulator {
@@ -115,49 +108,6 @@ impl Polkit {
     }
 }
 
-/// The root with Debian's programs.
-struct Root(PathBuf);
-
-impl Root {
-    fn libraries(&self) -> PathBuf {
-        self.0.join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH))
-    }
-
-    fn program(&self, path: &str) -> Command {
-        let loader = match std::env::consts::ARCH {
-            "aarch64" => "usr/lib/ld-linux-aarch64.so.1",
-            _ => "usr/lib64/ld-linux-x86-64.so.2",
-        };
-        let mut command = Command::new(self.0.join(loader));
-        command.arg("--library-path").arg(self.libraries()).arg(self.0.join(path));
-        // glibc's converters must be of the same glibc.
-        command.env("GCONV_PATH", self.libraries().join("gconv"));
-        command
-    }
-}
-
-/// A bus on which everybody may do everything, and its address.
-fn bus(root: &Root, folder: &Path) -> (Running, String) {
-    let config = folder.join("bus.conf");
-    let text = format!(
-        "<busconfig><type>custom</type><listen>unix:path={}</listen>\
-         <policy context='default'><allow send_destination='*' eavesdrop='true'/>\
-         <allow eavesdrop='true'/><allow own='*'/></policy></busconfig>",
-        folder.join("bus").display()
-    );
-    std::fs::write(&config, text).unwrap();
-    let mut child = root
-        .program("usr/bin/dbus-daemon")
-        .arg(format!("--config-file={}", config.display()))
-        .args(["--nofork", "--print-address=1"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut address = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
-    (Running(child), address.trim().to_owned())
-}
-
 /// Tries until there is a value.
 fn until<T>(what: &str, log: &Path, mut attempt: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -178,8 +128,7 @@ fn until<T>(what: &str, log: &Path, mut attempt: impl FnMut() -> Option<T>) -> T
 #[test]
 #[ignore = "needs Debian's ModemManager in A7670E_MODEMMANAGER_ROOT"]
 fn modemmanager_registers() {
-    let root = std::env::var_os(VARIABLE).unwrap_or_else(|| panic!("{VARIABLE} is not set"));
-    let root = Root(std::fs::canonicalize(root).unwrap());
+    let root = Root::of(VARIABLE);
     let folder = tempfile::tempdir().unwrap();
     let (_bus, address) = bus(&root, folder.path());
     let here: Connection = connection::Builder::address(address.as_str())

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "every test crate uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "only tests use it")]
 
+pub mod debian;
 pub mod namespace;
 
 use std::fs;

@@ -2,6 +2,8 @@
 //! network function as a TAP device, its place on the bus as a fake sysfs. All in
 //! the network namespace of the test, with the emulator in a thread.
 
+#![allow(dead_code, reason = "every test crate uses its own part")]
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;

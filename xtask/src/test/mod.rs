@@ -55,6 +55,11 @@ pub const PARTS: &[Part] = &[
         run: rust::modemmanager,
     },
     Part {
+        name: "resolved",
+        about: "Debian's systemd-resolved has the modem's name servers, whatever is killed",
+        run: rust::resolved,
+    },
+    Part {
         name: "boot",
         about: "the image boots on the emulated machines and all in it works",
         run: boot::run,

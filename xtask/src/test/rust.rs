@@ -32,19 +32,23 @@ pub fn udev(ctx: &Context, checks: &mut Checks) -> Result<()> {
 
 /// Runs the image's own version of ModemManager on the emulated modem.
 pub fn modemmanager(ctx: &Context, checks: &mut Checks) -> Result<()> {
+    debians(ctx, checks, "a7670e-emulator", "modemmanager")
+}
+
+/// Runs the service beside the image's own version of systemd-resolved. It is
+/// killed some 20 times; `A7670E_KILLS=200` in the environment makes it more.
+pub fn resolved(ctx: &Context, checks: &mut Checks) -> Result<()> {
+    debians(ctx, checks, "a7670e", "resolved")
+}
+
+/// Runs the ignored tests of `package` in tests/`name`.rs, which want the image's
+/// packages for this machine in `A7670E_NAME_ROOT`.
+fn debians(ctx: &Context, checks: &mut Checks, package: &str, name: &str) -> Result<()> {
     let definition = Definition::load(ctx, "pi4b")?;
-    let mut tests = cargo(
-        ctx,
-        &[
-            "test",
-            "--package=a7670e-emulator",
-            "--locked",
-            "--test=modemmanager",
-            "--",
-            "--ignored",
-        ],
-    );
-    tests.env("A7670E_MODEMMANAGER_ROOT", rootfs::native_twin(ctx, &definition)?);
+    let (package, test) = (format!("--package={package}"), format!("--test={name}"));
+    let mut tests = cargo(ctx, &["test", &package, "--locked", &test, "--", "--ignored"]);
+    let variable = format!("A7670E_{}_ROOT", name.to_uppercase());
+    tests.env(variable, rootfs::native_twin(ctx, &definition)?);
     count(tests, checks)
 }
 
