@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -20,27 +18,14 @@ use common::tree;
 mod kills;
 #[path = "online/rig.rs"]
 mod rig;
+#[path = "online/router.rs"]
+mod router;
 #[path = "online/service.rs"]
 mod service;
 
 use kills::Killed;
 use rig::Rig;
-use service::{CONFIG, DEADLINE, NO_BUS, PROGRAM, Service, ours, whole};
-
-/// Loads a page from the far end, by the route that everybody uses.
-fn download(bytes: usize) -> Duration {
-    let start = Instant::now();
-    let mut stream = TcpStream::connect(("192.0.2.80", 80)).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let request =
-        format!("GET /bytes/{bytes} HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..40]));
-    assert!(answer.len() > bytes);
-    start.elapsed()
-}
+use service::{CONFIG, DEADLINE, NO_BUS, PROGRAM, Service, download, ours, whole};
 
 #[test]
 fn online_pulled_and_stopped() {

@@ -21,6 +21,8 @@ use common::namespace::{ip, outside};
 mod kills;
 #[path = "online/rig.rs"]
 mod rig;
+#[path = "online/router.rs"]
+mod router;
 #[path = "online/service.rs"]
 mod service;
 

@@ -28,6 +28,7 @@ use crate::net::dns::Dns;
 use crate::net::plan::Plan;
 use crate::net::probe::{self, Target};
 use crate::session::{Action, Clock, Device, Event, Report, Session, Settings};
+use crate::net::solicit::solicit;
 
 /// Wait after the kernel gave no list of the network.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -322,6 +323,12 @@ impl Task {
             Action::Climb(rung) => {
                 let (sysfs, path) = (self.shared.sysfs.clone(), self.path.clone());
                 self.climb = Some(Box::pin(async move { climb::climb(&sysfs, &path, rung).await }));
+            }
+            // Refused while the link has no address; the session asks again.
+            Action::Solicit(index) => {
+                if let Err(error) = solicit(index) {
+                    tracing::debug!("modem at {}: cannot ask for routers: {error}", self.path);
+                }
             }
             Action::Answer { id, result } => {
                 if let Some(answer) = self.answers.remove(&id) {

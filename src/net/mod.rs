@@ -12,3 +12,4 @@ pub mod model;
 pub mod netlink;
 pub mod plan;
 pub mod probe;
+pub mod solicit;

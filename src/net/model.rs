@@ -12,6 +12,18 @@ use serde::{Deserialize, Serialize};
 /// 189 rip, 192 eigrp). What carries another number is never changed.
 pub const PROTOCOL: u8 = 167;
 
+/// The origin of addresses that the kernel made from a router's advertisement
+/// (`IFAPROT_KERNEL_RA` of linux/if_addr.h).
+pub const ADVERTISED_ADDRESS: u8 = 2;
+
+/// The origin of routes that a router advertised (`RTPROT_RA` of
+/// linux/rtnetlink.h).
+pub const ADVERTISED_ROUTE: u8 = 9;
+
+/// The origin of the kernel's routes to networks of its addresses
+/// (`RTPROT_KERNEL` of linux/rtnetlink.h).
+pub const KERNEL_ROUTE: u8 = 2;
+
 /// Priority of our policy rules. After tailscale's (5210 to 5270), before the
 /// main table (32766).
 pub const RULE_PRIORITY: u32 = 7670;
@@ -79,7 +91,7 @@ pub enum Ipv6 {
     Leave,
     /// Take what router advertisements offer (SLAAC).
     Accept,
-    /// Refuse them.
+    /// Refuse them, and have nothing of those that came before.
     Refuse,
 }
 
@@ -201,6 +213,12 @@ pub struct Rule {
 }
 
 impl Observed {
+    /// The routes that routers on this link advertised.
+    pub fn advertised_routes(&self, index: u32) -> impl Iterator<Item = &Route> {
+        let of_link = move |route: &&Route| route.index == index;
+        self.routes.iter().filter(of_link).filter(|route| route.protocol == ADVERTISED_ROUTE)
+    }
+
     /// The link with this index.
     #[must_use]
     pub fn link(&self, index: u32) -> Option<&Link> {

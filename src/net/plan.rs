@@ -3,18 +3,19 @@
 //! was killed half way through, or finds that somebody changed something.
 //!
 //! Only what is ours is ever removed: addresses, routes and rules that carry
-//! [`PROTOCOL`]. Nothing of another link is touched. Carrying out a plan and
+//! [`PROTOCOL`], and what the kernel made of router advertisements on our link.
+//! Nothing of another link is touched. Carrying out a plan and
 //! planning again gives an empty plan; that is how it is verified.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::model::{
-    Address, Desired, Ipv4, Ipv6, MAIN_TABLE, NameServers, Observed, PROTOCOL, RULE_PRIORITY,
-    Route, Rule, table,
+    ADVERTISED_ADDRESS, ADVERTISED_ROUTE, Address, Desired, Ipv4, Ipv6, KERNEL_ROUTE, MAIN_TABLE,
+    NameServers, Observed, PROTOCOL, RULE_PRIORITY, Route, Rule, table,
 };
 
 /// One change. Making one that is made already is no error.
@@ -144,6 +145,17 @@ pub fn teardown(link: &str, index: u32, observed: &Observed) -> Plan {
     if observed.dns.is_some() {
         steps.push(Step::ClearDns);
     }
+    // Of a link that is gone, another may have the name.
+    if observed.link(index).is_some_and(|found| found.name == link) {
+        refuse_ipv6(index, observed, &mut steps);
+    }
+    steps.extend(traces(link, index, observed).steps);
+    Plan { link: link.to_owned(), index, steps }
+}
+
+/// The steps that remove what carries [`PROTOCOL`] from the link.
+fn traces(link: &str, index: u32, observed: &Observed) -> Plan {
+    let mut steps = Vec::new();
     steps.extend(our_rules(observed, index).map(|rule| Step::RemoveRule(rule.clone())));
     steps.extend(our_routes(observed, index).map(|route| Step::RemoveRoute(*route)));
     steps.extend(our_addresses(observed, index).map(|one| Step::RemoveAddress(*one)));
@@ -168,27 +180,57 @@ pub fn orphans(managed: &[u32], observed: &Observed) -> Vec<Plan> {
     let name = |index| observed.link(index).map_or_else(String::new, |link| link.name.clone());
     indices
         .into_iter()
-        .map(|index| {
-            let mut plan = teardown(&name(index), index, observed);
-            // Name servers are not an orphan's to clear: `dns` is of a live link.
-            plan.steps.retain(|step| *step != Step::ClearDns);
-            plan
-        })
+        // Neither name servers nor IPv6: `observed` has those of a live link.
+        .map(|index| traces(&name(index), index, observed))
         .filter(|plan| !plan.steps.is_empty())
         .collect()
 }
 
 fn ipv6(desired: &Desired, observed: &Observed, steps: &mut Vec<Step>) {
     match (desired.ipv6, observed.accept_ra) {
-        (Ipv6::Leave, _) | (_, None) | (Ipv6::Accept, Some(1 | 2)) | (Ipv6::Refuse, Some(0)) => {}
+        (Ipv6::Leave, _) | (_, None) | (Ipv6::Accept, Some(2)) => {}
         // 1 does nothing on a host that forwards, 2 always works.
         (Ipv6::Accept, Some(_)) => steps.push(Step::AcceptRa(2)),
-        (Ipv6::Refuse, Some(_)) => steps.push(Step::AcceptRa(0)),
+        (Ipv6::Refuse, Some(_)) => refuse_ipv6(desired.index, observed, steps),
     }
     let other = |metric: &u32| *metric != desired.metric;
     if desired.ipv6 == Ipv6::Accept && observed.ra_metric.as_ref().is_some_and(other) {
         steps.push(Step::RaMetric(desired.metric));
     }
+}
+
+/// First the kernel is to take no more; what it took stays until it is removed
+/// (net/ipv6/ndisc.c, `ndisc_router_discovery`). An address takes no route along.
+fn refuse_ipv6(index: u32, observed: &Observed, steps: &mut Vec<Step>) {
+    if observed.accept_ra.is_some_and(|value| value != 0) {
+        steps.push(Step::AcceptRa(0));
+    }
+    let of_link = |one: &&Address| one.index == index && one.address.is_ipv6();
+    let (advertised, others): (Vec<&Address>, Vec<&Address>) = observed
+        .addresses
+        .iter()
+        .filter(of_link)
+        .partition(|one| one.protocol == ADVERTISED_ADDRESS);
+    // The kernel's own route to an advertised network: no other address is in it.
+    let prefix = |route: &Route| {
+        let IpAddr::V6(network) = route.destination.0 else { return false };
+        let inside = |one: &&&Address| in_network(one.address, network, route.destination.1);
+        route.protocol == KERNEL_ROUTE
+            && !network.is_unicast_link_local()
+            && !network.is_multicast()
+            && !others.iter().any(|one| inside(&one))
+    };
+    let of_link = |route: &&Route| route.index == index && route.destination.0.is_ipv6();
+    let routes = observed.routes.iter().filter(of_link);
+    let routes = routes.filter(|route| route.protocol == ADVERTISED_ROUTE || prefix(route));
+    steps.extend(routes.map(|route| Step::RemoveRoute(*route)));
+    steps.extend(advertised.into_iter().map(|one| Step::RemoveAddress(*one)));
+}
+
+fn in_network(address: IpAddr, network: Ipv6Addr, prefix: u8) -> bool {
+    let IpAddr::V6(address) = address else { return false };
+    let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
+    (u128::from(address) ^ u128::from(network)) & mask == 0
 }
 
 fn address(index: u32, metric: u32, ipv4: &Ipv4) -> Address {

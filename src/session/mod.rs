@@ -12,6 +12,7 @@
 mod evidence;
 mod network;
 mod report;
+mod routers;
 mod settings;
 mod words;
 
@@ -109,6 +110,7 @@ pub struct Session {
     proofs: u32,
     ladder: Ladder,
     climb: Option<Duration>,
+    routers: routers::Routers,
     budget: Budget,
     counted: (Duration, u64),
     flow: network::Flow,
@@ -155,6 +157,7 @@ impl Session {
             probing: None,
             proofs: 0,
             climb: None,
+            routers: routers::Routers::default(),
             counted: (Duration::ZERO, 0),
             flow: network::Flow::default(),
             timers: evidence::Timers::default(),
@@ -240,7 +243,8 @@ impl Session {
         let look = (self.link_name().is_some() && !self.busy).then_some(self.next_look);
         let probe = self.may_probe().then(|| self.prover.next_event());
         let retry = self.retry.filter(|_| !self.busy);
-        let due = [machine, dhcp, port, look, probe, retry, self.climb];
+        let routers = self.next_solicitation();
+        let due = [machine, dhcp, port, look, probe, retry, routers, self.climb];
         due.into_iter().flatten().fold(self.next_tick, Duration::min)
     }
 
@@ -382,6 +386,7 @@ impl Session {
         self.ask_for_lease(now);
         self.leases(now);
         self.converge(now);
+        self.ask_for_routers(now);
         if !self.busy && std::mem::take(&mut self.look_again) {
             self.look();
         }

@@ -268,10 +268,15 @@ impl Session {
             metric: self.settings.metric,
             default_route: default_route.filter(|_| ipv4.is_some()),
             dns: told.then_some(NameServers { servers, primary }),
-            ipv6: match (self.settings.ipv6, open) {
-                (true, true) => Ipv6::Accept,
-                (false, _) => Ipv6::Refuse,
-                (true, false) => Ipv6::Leave,
+            ipv6: if !self.settings.ipv6 || self.budget.reached() {
+                Ipv6::Refuse
+            } else if open {
+                Ipv6::Accept
+            } else if self.path == Path::Unknown && self.adopted.is_some() {
+                // It is not known yet whether the session that was found goes on.
+                Ipv6::Leave
+            } else {
+                Ipv6::Refuse
             },
         })
     }

@@ -7,7 +7,7 @@ use super::{Clock, Path, Session};
 use crate::modem::machine::{Machine, State};
 use crate::net::clash::Clash;
 use crate::net::dhcp::Lease;
-use crate::net::model::NameServers;
+use crate::net::model::{Ipv6, NameServers};
 use crate::policy::ladder::{Rung, Tried};
 use crate::policy::verdict::{Evidence, Verdict, verdict};
 
@@ -152,6 +152,13 @@ impl Session {
             let servers: Vec<String> = dns.servers.iter().map(ToString::to_string).collect();
             wanted.push(format!("name servers {}", servers.join(" ")));
         }
+        wanted.push(match desired.ipv6 {
+            Ipv6::Accept => {
+                format!("IPv6 as routers offer it, default route metric {}", desired.metric)
+            }
+            Ipv6::Refuse => "no IPv6".to_owned(),
+            Ipv6::Leave => "IPv6 as it is".to_owned(),
+        });
         Some(NetworkReport {
             link: link.name.clone(),
             carrier: link.carrier,

@@ -103,6 +103,8 @@ pub enum Action {
         /// The message.
         bytes: Vec<u8>,
     },
+    /// Ask for IPv6 routers on the link of this index; not answered.
+    Solicit(u32),
     /// Make a probe; answered by [`Event::Probed`]. One that is under way is given
     /// up, and not answered.
     Probe {

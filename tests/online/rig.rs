@@ -24,6 +24,7 @@ use a7670e_emulator::transport::{Pty, Transport};
 
 use crate::common::namespace::ip;
 use crate::common::{a76xx_ecm, plug, tree, unplug};
+use crate::router::Router;
 
 /// How long the emulator waits at most before it looks around again.
 const TURN: Duration = Duration::from_millis(1);
@@ -40,6 +41,8 @@ pub struct Rig {
     ready: Arc<AtomicBool>,
     plugged: Arc<AtomicU32>,
     thread: Option<JoinHandle<()>>,
+    /// Behind its network function.
+    pub router: Arc<Router>,
 }
 
 impl Rig {
@@ -54,9 +57,10 @@ impl Rig {
         let (tasks, inbox) = mpsc::channel();
         let bench = Bench::new(root.to_owned(), modem);
         let (ready, plugged) = (Arc::clone(&bench.ready), Arc::clone(&bench.plugged));
+        let router = Arc::clone(&bench.router);
         let ended = Arc::clone(&stop);
         let thread = std::thread::spawn(move || bench.run(&inbox, &ended));
-        Rig { tasks, stop, ready, plugged, thread: Some(thread) }
+        Rig { tasks, stop, ready, plugged, thread: Some(thread), router }
     }
 
     /// Whether the modem has said `*ATREADY`.
@@ -104,6 +108,7 @@ struct Bench {
     tap: Option<File>,
     data: DataPath,
     far: FarEnd,
+    router: Arc<Router>,
     ready: Arc<AtomicBool>,
     plugged: Arc<AtomicU32>,
     start: Instant,
@@ -113,8 +118,9 @@ impl Bench {
     fn new(root: PathBuf, modem: Modem) -> Bench {
         let port = Pty::new(Port::At, root.join("dev/ttyUSB1"));
         let (data, far) = (DataPath::new(7), FarEnd::new(7));
-        let (ready, plugged) = (Arc::default(), Arc::default());
-        Bench { root, modem, port, tap: None, data, far, ready, plugged, start: Instant::now() }
+        let (router, ready, plugged) = Default::default();
+        let start = Instant::now();
+        Bench { root, modem, port, tap: None, data, far, router, ready, plugged, start }
     }
 
     fn run(mut self, tasks: &Receiver<Task>, stop: &AtomicBool) {
@@ -186,6 +192,9 @@ impl Bench {
         let mut buffer = [0; 2048];
         while let Ok(length) = tap.read(&mut buffer) {
             self.data.from_host(now, &buffer[..length]);
+            if let Some(answer) = self.router.hear(&buffer[..length]) {
+                tap.write_all(&answer).unwrap();
+            }
         }
         for packet in self.data.advance(now) {
             self.far.take_in(now, packet);

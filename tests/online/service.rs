@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "every test crate uses its own part")]
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -138,4 +140,19 @@ pub fn whole() -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{counts:?}\n{routes}{rules:?}"))
+}
+
+/// Loads a page from the far end, by the route that everybody uses.
+pub fn download(bytes: usize) -> Duration {
+    let start = Instant::now();
+    let mut stream = TcpStream::connect(("192.0.2.80", 80)).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let request =
+        format!("GET /bytes/{bytes} HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..40]));
+    assert!(answer.len() > bytes);
+    start.elapsed()
 }

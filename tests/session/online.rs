@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use a7670e::policy::budget::Rules;
 use a7670e::session::Settings;
 use a7670e_emulator::fault::Effect;
 use a7670e_emulator::profile::Profile;
@@ -43,4 +44,27 @@ fn an_access_point_that_is_refused_gives_way_to_the_next() {
     assert!(rig.until(secs(120), Rig::online), "{}", rig.describe());
     println!("online with the second access point {:?} after power-on", rig.now);
     assert!(rig.rungs.is_empty(), "{:?}", rig.rungs);
+}
+
+/// The kernel asks for routers when a link comes up, which is long before the
+/// modem's word that data may flow.
+#[test]
+fn ipv6_is_taken_only_while_data_may_flow() {
+    let profile = Profile::load("a7670e-ecm").unwrap();
+    let rules = Rules { cap: Some(5_000_000), first_day: 1, reserve: 1_500_000 };
+    let mut rig = Rig::new(&profile, "", Settings { ipv6: true, rules, ..settings() });
+    let accept_ra = |rig: &Rig| rig.kernel.observe().accept_ra;
+    assert!(rig.until(secs(60), |rig| rig.kernel.runs()), "{}", rig.describe());
+    assert_eq!((accept_ra(&rig), rig.solicited.len()), (Some(0), 0));
+    assert!(rig.until(secs(60), Rig::online), "{}", rig.describe());
+    rig.run(secs(60));
+    assert_eq!(accept_ra(&rig), Some(2));
+    let pauses: Vec<_> = rig.solicited.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(rig.solicited.len(), 3, "{:?}", rig.solicited);
+    assert!(pauses.iter().all(|pause| *pause >= secs(4)), "{pauses:?}");
+
+    rig.kernel.count(3_600_000, 0);
+    rig.run(secs(20));
+    assert_eq!(accept_ra(&rig), Some(0), "{}", rig.describe());
+    assert_eq!(rig.solicited.len(), 3, "{:?}", rig.solicited);
 }

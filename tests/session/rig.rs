@@ -67,6 +67,8 @@ pub struct Rig {
     pub climbed: Vec<(u64, Rung)>,
     /// Every rung, by the wall clock.
     pub rungs: Vec<(u64, Rung)>,
+    /// When IPv6 routers were asked for.
+    pub solicited: Vec<Duration>,
     /// When probes were made.
     pub probes: Vec<Duration>,
     /// How often the session was woken.
@@ -107,6 +109,7 @@ impl Rig {
             sent: Vec::new(),
             climbed: Vec::new(),
             rungs: Vec::new(),
+            solicited: Vec::new(),
             probes: Vec::new(),
             wakes: 0,
             opened: None,

@@ -3,14 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType,
 };
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 
-use crate::net::model::{Address, Link, Route, Rule};
+use crate::net::model::{ADVERTISED_ADDRESS, Address, Link, Route, Rule};
 
 /// `RT_TABLE_LOCAL`: the kernel's own notes about local addresses.
 const LOCAL_TABLE: u32 = 255;
@@ -50,12 +50,25 @@ pub fn address(message: &AddressMessage) -> Option<Address> {
             AddressAttribute::Address(address) => peer = Some(*address),
             AddressAttribute::RoutePriority(priority) => metric = *priority,
             AddressAttribute::Protocol(origin) => protocol = u8::from(*origin),
+            // Before Linux 5.18 this alone tells; of an address with a random
+            // part, which has no origin of its own, always.
+            AddressAttribute::Flags(flags) if from_router(message, *flags) => {
+                protocol = ADVERTISED_ADDRESS;
+            }
             _ => {}
         }
     }
     let (index, prefix) = (message.header.index, message.header.prefix_len);
     // IPv6 has `Address` alone; with IPv4 that is the peer's.
     local.or(peer).map(|address| Address { index, address, prefix, metric, protocol })
+}
+
+/// Whether the kernel made an address from a router's advertisement: only such
+/// can have addresses with a random part beside them (RFC 8981), which are
+/// `IFA_F_TEMPORARY`, the same bit as `IFA_F_SECONDARY` of IPv4.
+fn from_router(message: &AddressMessage, flags: AddressFlags) -> bool {
+    message.header.family == AddressFamily::Inet6
+        && flags.intersects(AddressFlags::Managetempaddr | AddressFlags::Secondary)
 }
 
 pub fn route(message: &RouteMessage) -> Option<Route> {

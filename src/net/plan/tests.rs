@@ -205,6 +205,67 @@ fn a_plan_is_plain_json() {
     assert!(text.contains(r#"{"set-mtu":1428}"#), "{text}");
 }
 
+#[test]
+fn what_routers_gave_goes_and_what_others_gave_stays() {
+    let mut kernel = others();
+    run(&mut kernel, &plan(&desired(100), &others()).unwrap(), usize::MAX);
+    kernel.accept_ra = Some(2);
+    let v6 = |text: &str| IpAddr::V6(text.parse().unwrap());
+    let address = |index, address: &str, protocol| Address {
+        index,
+        address: v6(address),
+        prefix: 64,
+        metric: 0,
+        protocol,
+    };
+    let route = |index, network: &str, prefix, protocol| Route {
+        table: MAIN_TABLE,
+        destination: (v6(network), prefix),
+        gateway: None,
+        index,
+        metric: 256,
+        source: None,
+        protocol,
+        onlink: false,
+    };
+    let mut kept = Vec::new();
+    for index in [ETH, WWAN] {
+        kernel.addresses.extend([
+            address(index, "2001:db8:1::5", ADVERTISED_ADDRESS),
+            address(index, "fe80::5", 3),
+            address(index, "2001:db8:2::5", 0),
+        ]);
+        let link_local = route(index, "fe80::", 64, KERNEL_ROUTE);
+        let owners = route(index, "2001:db8:2::", 64, KERNEL_ROUTE);
+        kernel.routes.extend([
+            route(index, "2001:db8:1::", 64, KERNEL_ROUTE),
+            route(index, "::", 0, ADVERTISED_ROUTE),
+            link_local,
+            owners,
+        ]);
+        kept.extend([link_local, owners]);
+    }
+    let text = "wwan0: refuse IPv6 router advertisements\n\
+                wwan0: remove route 2001:db8:1::/64 metric 256\n\
+                wwan0: remove route default metric 256\n\
+                wwan0: remove address 2001:db8:1::5/64";
+    let refuse = plan(&desired(100), &kernel).unwrap();
+    assert_eq!(refuse.to_string(), text);
+    let end = teardown("wwan0", WWAN, &kernel).to_string();
+    assert!(end.contains(text), "{end}");
+    // A link of that name that is not ours, and one of that index that is gone.
+    for (name, index) in [("wwan1", WWAN), ("wwan0", 9)] {
+        let end = teardown(name, index, &kernel).to_string();
+        assert!(!end.contains("IPv6") && !end.contains("2001"), "{end}");
+    }
+    assert!(orphans(&[], &kernel).iter().all(|plan| !plan.to_string().contains("2001")));
+
+    run(&mut kernel, &refuse, usize::MAX);
+    assert_eq!(plan(&desired(100), &kernel).unwrap().steps, &[]);
+    let left = |route: &Route| kernel.routes.contains(route);
+    assert!(kept.iter().all(left) && kernel.advertised_routes(ETH).count() == 1);
+}
+
 fn any_desired() -> impl Strategy<Value = Desired> {
     let ipv4 =
         prop::option::of((2_u8..6, prop::sample::select(vec![16_u8, 24, 32]), any::<bool>()));

@@ -83,6 +83,7 @@ impl Rig {
             Action::Send { from, to, bytes } => {
                 self.transmit(&packet::udp((from, 68), (to, 67), &bytes));
             }
+            Action::Solicit(_) => self.solicited.push(self.now),
             Action::Probe { servers, target, .. } => {
                 self.probes.push(self.now);
                 match self.kernel.bound_source() {
