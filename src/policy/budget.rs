@@ -23,6 +23,9 @@ pub struct Reading {
 pub struct Usage {
     /// The period that the counts are for: its number, see [`Budget::period`].
     pub period: Option<i64>,
+    /// When counting began, if that was within the period; `None` when the whole
+    /// of it was counted.
+    pub since: Option<u64>,
     /// Bytes received in it.
     pub rx: u64,
     /// Bytes sent in it.
@@ -83,6 +86,9 @@ impl Budget {
                 if self.usage.period.is_some() {
                     self.usage.before = self.used();
                     (self.usage.rx, self.usage.tx) = (0, 0);
+                    self.usage.since = None;
+                } else {
+                    self.usage.since = Some(wall);
                 }
                 self.usage.period = Some(period);
             }
@@ -128,18 +134,22 @@ impl Budget {
         self.left() == Some(0)
     }
 
-    /// Bytes by the end of the period if it goes on as it has; `None` in the
-    /// first six hours, when that says nothing, or while no clock is set.
+    /// Bytes by the end of the period if it goes on as it has since counting
+    /// began; `None` in the first six hours, when that says nothing, or while no
+    /// clock is set.
     #[must_use]
     pub fn forecast(&self, wall: u64) -> Option<u64> {
         let period = self.usage.period?;
         let now = i64::try_from(wall).ok()?;
         let (start, end) = (self.start(period), self.start(period + 1));
-        let elapsed = now - start;
+        // Of a device that was set up within the period nothing flowed before.
+        let begun = self.usage.since.and_then(|since| i64::try_from(since).ok());
+        let begun = begun.map_or(start, |begun| begun.max(start));
+        let elapsed = now.saturating_sub(begun);
         if elapsed < DAY / 4 || now >= end {
             return None;
         }
-        let whole = u128::from(self.used()) * (end - start) as u128 / elapsed as u128;
+        let whole = u128::from(self.used()) * (end - begun) as u128 / elapsed as u128;
         Some(u64::try_from(whole).unwrap_or(u64::MAX))
     }
 
@@ -253,6 +263,36 @@ mod tests {
         // A third of the 30 days from 5 November to 5 December.
         budget.read(start + 10 * 86_400, reading(1, 100));
         assert_eq!(budget.forecast(start + 10 * 86_400), Some(300));
+    }
+
+    #[test]
+    fn a_device_set_up_within_the_month_is_not_taken_for_one_that_was_idle_before() {
+        let mut budget = Budget::new(RULES, Usage::default());
+        // Set up twelve days before the end of the period; before that, the
+        // clock was not set.
+        let setup = budget.start(budget.period(NOW) + 1) as u64 - 12 * 86_400;
+        budget.read(1000, reading(1, 10));
+        budget.read(setup, reading(1, 10));
+        assert_eq!(budget.forecast(setup + 3600), None, "an hour says nothing");
+        let mut kept = serde_json::to_string(budget.usage()).unwrap();
+        for hour in 1..=72 {
+            budget = Budget::new(RULES, serde_json::from_str(&kept).unwrap());
+            budget.read(setup + hour * 3600, reading(1, 10 + hour * 10));
+            kept = serde_json::to_string(budget.usage()).unwrap();
+        }
+        // 730 bytes in three of twelve days.
+        assert_eq!(budget.forecast(setup + 3 * 86_400), Some(2920));
+
+        // From the next period on, all of it counts.
+        let next = setup + 12 * 86_400;
+        budget.read(next + 10 * 86_400, reading(1, 730 + 100));
+        assert_eq!(budget.usage().since, None);
+        let days = (budget.start(budget.period(next) + 1) - next as i64) / DAY;
+        assert_eq!(budget.forecast(next + 10 * 86_400), Some(10 * days as u64));
+        // As does a count that was kept before there was a beginning in it.
+        let old = r#"{"period":24322,"rx":30,"tx":0,"last":null,"before":0}"#;
+        let old = Budget::new(RULES, serde_json::from_str(old).unwrap());
+        assert_eq!(old.forecast(old.start(24_322) as u64 + 15 * 86_400), Some(60));
     }
 
     proptest! {
