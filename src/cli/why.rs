@@ -90,6 +90,9 @@ fn one(out: &mut String, place: &str, report: &Report) {
     }
     if let Some(next) = report.next {
         _ = writeln!(out, "\n  next: {}, in {} s", next.rung, next.in_s);
+        if next.held {
+            _ = writeln!(out, "  (data still flows, so it waits; it comes when that ends)");
+        }
     }
     if let Some(error) = &report.cellular.state.last_error {
         _ = writeln!(out, "  last error: {error}");

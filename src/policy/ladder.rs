@@ -64,6 +64,9 @@ pub struct Limit {
     pub per_hour: u32,
     /// Times in any day.
     pub per_day: u32,
+    /// Seconds of an outage during which it is held back while data is proven to
+    /// flow all the same.
+    pub spare_s: u64,
 }
 
 /// The ladder as shipped. Waits: an A76XX is back about 10 s after a restart and
@@ -79,8 +82,15 @@ pub const DEFAULT: [Limit; 7] = [
 ];
 
 const fn limit(rung: Rung, wait_s: u64, tries: u32, per_hour: u32, per_day: u32) -> Limit {
-    Limit { rung, enabled: true, wait_s, tries, per_hour, per_day }
+    // All but another look end the data path.
+    let spare_s = if matches!(rung, Rung::Reprobe) { 0 } else { SPARE_S };
+    Limit { rung, enabled: true, wait_s, tries, per_hour, per_day, spare_s }
 }
+
+/// Data that flows is worth more than an AT port that answers, but not for ever:
+/// without the port nobody hears of text messages, of roaming, of the SIM. Four
+/// times a day it may cost the two minutes of a restart.
+const SPARE_S: u64 = 6 * HOUR;
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -121,6 +131,8 @@ pub struct Step {
     pub rung: Rung,
     /// When, in seconds of the Unix epoch; now or earlier means now.
     pub at: u64,
+    /// It would be due earlier, were it not that data flows.
+    pub held: bool,
 }
 
 /// The ladder of one modem.
@@ -130,6 +142,8 @@ pub struct Ladder {
     history: History,
     /// The wall clock less the monotonic one, in seconds, when last compared.
     offset: Option<i64>,
+    /// Data is proven to flow, whatever the verdict.
+    flows: bool,
 }
 
 /// Clocks that differ by no more have not jumped: seconds are rounded.
@@ -139,7 +153,7 @@ impl Ladder {
     /// A ladder with its limits, lowest rung first, and what is remembered.
     #[must_use]
     pub fn new(limits: Vec<Limit>, history: History) -> Ladder {
-        Ladder { limits, history, offset: None }
+        Ladder { limits, history, offset: None, flows: false }
     }
 
     /// Compares the clocks: `now` since some moment, never going back, and
@@ -165,6 +179,12 @@ impl Ladder {
             }
             Some(_) => {}
         }
+    }
+
+    /// Takes note whether data is proven to flow, although something else is
+    /// amiss: rungs that would end it are held back then, see [`Limit::spare_s`].
+    pub fn spare(&mut self, flows: bool) {
+        self.flows = flows;
     }
 
     /// What to remember; to be kept whenever it changed, and before a rung that
@@ -210,7 +230,8 @@ impl Ladder {
             self.limits.iter().filter(usable).find(|limit| self.used(limit.rung) < limit.tries);
         let choice = |limit: &Limit| {
             let at = at.max(self.free_at(wall, limit));
-            Step { rung: limit.rung, at }
+            let spared = if self.flows { since.saturating_add(limit.spare_s) } else { 0 };
+            Step { rung: limit.rung, at: at.max(spared), held: spared > at.max(wall) }
         };
         match fresh {
             Some(limit) => Some(choice(limit)),

@@ -428,6 +428,7 @@ impl Session {
         self.next_tick = clock.now.saturating_add(pause);
         self.climb = None;
         self.ladder.clock(clock.now, clock.wall);
+        self.ladder.spare(self.prover.is_fresh(clock.now) && self.route() == Some(true));
         let tried = self.ladder.history().outage.len();
         let step = self.ladder.assess(clock.wall, verdict);
         if self.ladder.history().outage.len() < tried {

@@ -8,7 +8,7 @@ use crate::modem::machine::{Machine, State};
 use crate::net::clash::Clash;
 use crate::net::dhcp::Lease;
 use crate::net::model::{Ipv6, NameServers};
-use crate::policy::ladder::{Rung, Tried};
+use crate::policy::ladder::{Rung, Step, Tried};
 use crate::policy::verdict::{Evidence, Verdict, verdict};
 
 /// All of it.
@@ -41,6 +41,9 @@ pub struct Next {
     pub rung: Rung,
     /// Seconds from now.
     pub in_s: u64,
+    /// It waits for so long only because data flows all the same; when that ends,
+    /// it comes at once.
+    pub held: bool,
 }
 
 /// The modem's side.
@@ -105,10 +108,11 @@ impl Session {
     pub fn report(&self, clock: Clock) -> Report {
         let evidence = self.evidence(clock.now);
         let verdict = verdict(&evidence);
-        let next = self
-            .ladder
-            .next(clock.wall, verdict)
-            .map(|step| Next { rung: step.rung, in_s: step.at.saturating_sub(clock.wall) });
+        let next = self.ladder.next(clock.wall, verdict).map(|Step { rung, at, held }| Next {
+            rung,
+            in_s: at.saturating_sub(clock.wall),
+            held,
+        });
         let tried = &self.ladder.history().tried;
         let usage = self.budget.usage();
         Report {

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
+use a7670e::policy::ladder::Rung;
+use a7670e::policy::verdict::Verdict;
 use a7670e_emulator::fault::Effect;
+use a7670e_emulator::link::LinkFaults;
 use a7670e_emulator::profile::Profile;
 
 use crate::rig::{Rig, secs};
@@ -32,6 +35,39 @@ fn killed_at_any_action_it_comes_online_and_an_online_session_stays_so() {
         slowest = slowest.max(rig.now);
     }
     println!("slowest: online {slowest:?} after power-on");
+}
+
+/// A port that is wedged for good is no reason to end data that flows, until it
+/// does so no more, or for too long.
+#[test]
+fn a_wedged_port_is_left_alone_while_data_flows() {
+    let wedged = || {
+        let mut rig = Rig::of("a7670e-ecm");
+        assert!(rig.until(secs(60), Rig::online));
+        rig.run(secs(40));
+        rig.inflict(Effect::Silence { for_ms: None });
+        let silent = |rig: &Rig| rig.verdict() == Verdict::PortSilent;
+        assert!(rig.until(secs(120), silent), "{}", rig.describe());
+        rig
+    };
+    let mut rig = wedged();
+    let route = rig.kernel.modem_default();
+    rig.run(secs(5 * 3600));
+    assert!(route.is_some() && rig.rungs.is_empty(), "{}", rig.describe());
+    assert_eq!(rig.kernel.modem_default(), route);
+    let next = rig.session.as_ref().unwrap().report(rig.clock()).next.unwrap();
+    assert!(next.held && next.rung == Rung::UsbReauthorise, "{next:?}");
+    // The data ends as well: now it is worth it.
+    let ended = rig.now;
+    rig.link_faults(LinkFaults { no_internet: true, ..LinkFaults::default() });
+    assert!(rig.until(secs(1200), |rig| !rig.rungs.is_empty()), "{}", rig.describe());
+    println!("{:?} after the end of data: {:?}", rig.now - ended, rig.rungs);
+    assert_eq!(rig.rungs[0].1, Rung::UsbReauthorise);
+
+    let mut rig = wedged();
+    assert!(rig.until(secs(7 * 3600), |rig| !rig.rungs.is_empty()), "{}", rig.describe());
+    assert!(rig.now >= secs(6 * 3600), "{:?}", rig.now);
+    assert_eq!(rig.rungs[0].1, Rung::UsbReauthorise);
 }
 
 /// While the service is away, something ends the connection: its route is gone

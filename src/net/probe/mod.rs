@@ -85,6 +85,8 @@ pub struct Target {
 pub struct Prover {
     settings: Settings,
     proof: Proof,
+    /// When it last passed, or enough came to be as good.
+    passed: Option<Duration>,
     failed: u32,
     next: Duration,
     received: Option<u64>,
@@ -103,6 +105,7 @@ impl Prover {
             credit: (most_saved(&settings), Duration::ZERO),
             settings,
             proof: Proof::Pending,
+            passed: None,
             failed: 0,
             next: Duration::ZERO,
             received: None,
@@ -113,6 +116,15 @@ impl Prover {
     #[must_use]
     pub fn proof(&self) -> Proof {
         self.proof
+    }
+
+    /// Whether it is known at `now` that packets come through: the proof is no
+    /// older than two intervals, of which one may have been spent without a probe
+    /// for want of bytes.
+    #[must_use]
+    pub fn is_fresh(&self, now: Duration) -> bool {
+        let young = |passed| now.saturating_sub(passed) <= self.settings.interval.saturating_mul(2);
+        self.proof == Proof::Passed && self.passed.is_some_and(young)
     }
 
     /// Forgets it all: there is a new lease or data connection. What was spent
@@ -145,6 +157,7 @@ impl Prover {
         let known = self.received.replace(received);
         let grown = known.is_some_and(|known| received.saturating_sub(known) >= PASSIVE_BYTES);
         if grown && self.proof == Proof::Passed && self.failed == 0 {
+            self.passed = Some(now);
             self.next = now + self.settings.interval;
             return false;
         }
@@ -174,7 +187,7 @@ impl Prover {
             Outcome::Nothing => Proof::Nothing,
         };
         if proof == Proof::Passed {
-            (self.proof, self.failed) = (proof, 0);
+            (self.proof, self.failed, self.passed) = (proof, 0, Some(now));
             self.next = now + self.settings.interval;
             return;
         }
@@ -300,7 +313,9 @@ mod tests {
         prover.record(secs(1), Outcome::Online);
         for round in 1..100 {
             assert!(!prover.due(secs(1 + 600 * round), 1_000_000 + round * PASSIVE_BYTES));
+            assert!(prover.is_fresh(secs(1 + 600 * round)));
         }
+        assert!(!prover.is_fresh(secs(1 + 600 * 102)), "nobody looked for two intervals");
         assert!(prover.due(secs(1 + 600 * 100), 1_000_000 + 99 * PASSIVE_BYTES + 500));
     }
 

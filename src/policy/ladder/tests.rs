@@ -62,6 +62,30 @@ fn a_short_outage_costs_nothing_and_a_stable_line_starts_over() {
 }
 
 #[test]
+fn a_wedged_port_does_not_end_data_that_flows_until_it_stops_or_for_long() {
+    let silent = Verdict::PortSilent;
+    let mut ladder = Ladder::new(DEFAULT.to_vec(), History::default());
+    ladder.spare(true);
+    let end = START + SPARE_S;
+    let held = Step { rung: Rung::UsbReauthorise, at: end, held: true };
+    for wall in [START, START + 60, START + HOUR, end - 1] {
+        assert_eq!(ladder.assess(wall, silent), Some(held), "{}", wall - START);
+    }
+    // The proof fails: at once what would have come after the usual grace.
+    let mut broken = ladder.clone();
+    broken.spare(false);
+    let due = Step { rung: Rung::UsbReauthorise, at: START + GRACE_S, held: false };
+    assert_eq!(broken.assess(START + HOUR, silent), Some(due));
+    // It goes on flowing: not for ever.
+    assert_eq!(ladder.assess(end, silent), Some(Step { held: false, ..held }));
+    // Another look costs nothing and is never held back.
+    let mut ladder = Ladder::new(DEFAULT.to_vec(), History::default());
+    ladder.spare(true);
+    let look = Step { rung: Rung::Reprobe, at: START + GRACE_S, held: false };
+    assert_eq!(ladder.assess(START, Verdict::Dns), Some(look));
+}
+
+#[test]
 fn disabled_rungs_are_never_used() {
     let mut ladder = Ladder::new(DEFAULT.to_vec(), History::default());
     assert_eq!(ladder.assess(START, Verdict::NoModem), None);
