@@ -12,6 +12,7 @@ pub mod modem;
 pub mod net;
 pub mod policy;
 pub mod protocol;
+pub mod random;
 pub mod session;
 pub mod sms;
 pub mod state;

@@ -124,6 +124,8 @@ pub enum FailureCode {
     NoModem,
     /// The modem gave no answer.
     NoAnswer,
+    /// The daemon could not do it; the message says why.
+    Failed,
 }
 
 /// Result of the method `status`.

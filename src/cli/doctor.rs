@@ -4,13 +4,14 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::args::Asked;
 use super::client::{Client, write_out};
 use crate::modem::transcript::Redactor;
 use crate::protocol::{AtAnswer, Params};
+use crate::random;
 
 /// On top of the modem's own time, what is before the command in the queue.
 const QUEUE: Duration = Duration::from_secs(300);
@@ -85,11 +86,10 @@ struct Finding {
 /// Asks everything and shows the report; ten seconds with a healthy modem.
 ///
 /// # Errors
-/// There is no modem, or its port is closed.
+/// There is no modem, its port is closed, or the kernel has no random bytes.
 pub fn doctor(client: &mut Client, asked: &Asked) -> Result<()> {
     // The modem's own numbers are shortened in status; here they are replaced.
-    let mut salt = [0; 16];
-    _ = rustix::rand::getrandom(&mut salt, rustix::rand::GetRandomFlags::empty());
+    let salt = random::salt().context("no report, as your numbers could not be hidden in it")?;
     let redactor = Redactor::new(salt);
     let mut findings = Vec::new();
     for question in QUESTIONS {

@@ -1,9 +1,11 @@
 //! A transcript in the making, for `a7670e record`: what goes through the AT
 //! port, shortened, kept until it is asked for.
 
+use std::io;
 use std::time::Duration;
 
 use crate::modem::transcript::{HEADER, Recorder, Side};
+use crate::random;
 
 /// Most that is kept between two times of asking, bytes; a client asks several
 /// times a second.
@@ -21,12 +23,13 @@ pub struct Recording {
 
 impl Recording {
     /// Begins at `now`.
-    pub fn new(now: Duration) -> Recording {
-        let mut salt = [0; 16];
-        // Early in a boot the kernel may have no randomness yet; by the time a
-        // person asks for a recording it has.
-        _ = rustix::rand::getrandom(&mut salt, rustix::rand::GetRandomFlags::empty());
-        Recording { recorder: Recorder::new(now, salt), lines: format!("{HEADER}\n"), asked: now }
+    ///
+    /// # Errors
+    /// The kernel has no random bytes, without which the owner's numbers could be
+    /// guessed from the transcript.
+    pub fn new(now: Duration) -> io::Result<Recording> {
+        let recorder = Recorder::new(now, random::salt()?);
+        Ok(Recording { recorder, lines: format!("{HEADER}\n"), asked: now })
     }
 
     /// Takes what went through the port.

@@ -2,6 +2,7 @@
 //! them.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -204,7 +205,10 @@ impl Reader {
                     Ok(()) => text.await.map_err(|_| no_modem(id)),
                     Err(reply) => Err(reply),
                 };
-                match text {
+                let failed = |error: io::Error| {
+                    protocol::failed(id, FailureCode::Failed, format!("no recording: {error}"))
+                };
+                match text.and_then(|text| text.map_err(failed)) {
                     Ok(text) => encode(&protocol::done(id, Transcript { text })),
                     Err(reply) => encode(&reply),
                 }

@@ -72,7 +72,7 @@ pub enum Order {
     Report(oneshot::Sender<Report>),
     /// Tell what was said on the port since the last time, shortened; the first
     /// time begins the recording.
-    Transcript(oneshot::Sender<String>),
+    Transcript(oneshot::Sender<io::Result<String>>),
     /// Take down what was set up, and end.
     Stop,
 }
@@ -204,8 +204,8 @@ impl Task {
             }
             Order::Transcript(answer) => {
                 let now = self.shared.start.elapsed();
-                let recording = self.recording.get_or_insert_with(|| Recording::new(now));
-                _ = answer.send(recording.take(now));
+                // Who asked may have left.
+                _ = answer.send(self.transcript(now));
                 None
             }
             Order::Stop => None,
@@ -251,6 +251,14 @@ impl Task {
     }
 
     fn record(&mut self, side: Side, bytes: &[u8]) {
+    fn transcript(&mut self, now: Duration) -> io::Result<String> {
+        let recording = match &mut self.recording {
+            Some(recording) => recording,
+            none => none.insert(Recording::new(now)?),
+        };
+        Ok(recording.take(now))
+    }
+
         let now = self.shared.start.elapsed();
         if self.recording.as_ref().is_some_and(|recording| recording.is_forgotten(now)) {
             self.recording = None;
