@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::client::write_out;
-use crate::config::{self, CONFIG, Config, PROVISIONING, SecretValue};
+use crate::config::{self, CONFIG, Config, PROVISIONING, SecretValue, UsbPower};
 
 /// Checks `file` alone, or what the service reads, and shows the result.
 ///
@@ -42,7 +42,7 @@ struct Summary<'a>(&'a Config);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Config { modem, cellular, network, policy, data } = self.0;
+        let Config { modem, cellular, network, policy, recovery, data } = self.0;
         writeln!(f, "AT port       {:?}", modem.control)?;
         writeln!(f, "PIN           {}", secret(modem.pin.as_ref()))?;
         writeln!(f, "USB mode      {:?}", modem.usb_mode)?;
@@ -78,6 +78,17 @@ impl fmt::Display for Summary<'_> {
             "recovery      {} modem resets an hour, {} reboots a day at most",
             policy.modem_resets_per_hour, policy.reboots_per_day
         )?;
+        match (&recovery.power_gpio, recovery.usb_power) {
+            (Some(gpio), _) => {
+                let (chip, line) = (gpio.chip.as_str(), gpio.line);
+                writeln!(f, "power cut     by {chip}, line {line}, for {} ms", gpio.off_ms)?;
+            }
+            (None, UsbPower::Off) => writeln!(f, "power cut     never")?,
+            (None, UsbPower::Port) => writeln!(f, "power cut     by the modem's USB port")?,
+            (None, UsbPower::Hub) => {
+                writeln!(f, "power cut     by all ports of the modem's USB hub")?;
+            }
+        }
         match data.cap {
             Some(cap) => {
                 let day = data.reset_day;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::place;
+use super::recovery::UsbPower;
 use super::schema::{Config, PdpType, UsbMode};
 use super::secret::SecretValue;
 use super::values::{AuthChoice, Roaming};
@@ -97,9 +98,12 @@ fn read<'a>(
     let cellular = &whole.cellular;
     let (user, password) = (cellular.user.is_some(), cellular.password.is_some());
     let needs_user = matches!(cellular.auth, AuthChoice::Pap | AuthChoice::Chap);
+    let recovery = &whole.recovery;
+    let twice = recovery.power_gpio.is_some() && recovery.usb_power != UsbPower::Off;
     for (clash, field, message) in [
         (user && cellular.apn.is_none(), "cellular.user", "needs `apn` too; set it"),
         (password && cellular.apn.is_none(), "cellular.password", "needs `apn` too; set it"),
+        (twice, "recovery.power_gpio", "cuts the power as `usb_power` does; keep one of them"),
         (needs_user && !user, "cellular.auth", "needs `user` too; set it, or write \"auto\""),
     ] {
         if clash {

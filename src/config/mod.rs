@@ -6,6 +6,7 @@
 
 mod load;
 mod place;
+mod recovery;
 mod schema;
 mod secret;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 mod values;
 
 pub use load::{ConfigError, ProviderFile, check, load, parse};
+pub use recovery::{Chip, PowerGpio, Recovery, UsbPower};
 pub use schema::{Cellular, Config, Control, Data, Dns, Modem, Network, Policy, Probe, UsbMode};
 pub use secret::SecretValue;
 pub use values::{AuthChoice, Bands, ByteSize, Digits, Page, Plain, Roaming};

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::recovery::Recovery;
 use super::secret::SecretValue;
 use super::values::{AuthChoice, Bands, ByteSize, Digits, Page, Plain, Roaming};
 use crate::modem::machine::Modes;
@@ -18,6 +19,8 @@ pub struct Config {
     pub network: Network,
     /// Limits of the recovery.
     pub policy: Policy,
+    /// What the modem's power may be cut by.
+    pub recovery: Recovery,
     /// How much data may flow.
     pub data: Data,
 }

@@ -70,6 +70,14 @@ fn errors_have_place_and_remedy() {
         ("[network]\nmetric = \"1\"\n", "x.toml:2:10: `network.metric`: ", "u32"),
         ("[network.probe]\ntarget = \"https://x\"\n", "x.toml:2:10: ", "plain HTTP"),
         ("[modem]\ncontrol = \"modemmanager\"\n", "x.toml:2:11: ", "`direct`"),
+        ("[recovery]\nusb_power = \"on\"\n", "x.toml:2:13: ", "`hub`"),
+        ("[recovery.power_gpio]\nchip = \"gpiochip0\"\n", "x.toml:1:1: ", "`line`"),
+        ("[recovery.power_gpio]\nchip = \"0\"\nline = 1\n", "x.toml:2:8: ", "gpiochip0"),
+        (
+            "[recovery]\npower_gpio = { chip = \"gpiochip0\", line = 1, off_ms = 99 }\n",
+            "x.toml:2:55: `recovery.power_gpio.off_ms`: ",
+            "100 to 30000",
+        ),
         ("[data\n", "x.toml:1:6: ", "]"),
     ] {
         let error = error(text);
@@ -117,6 +125,10 @@ fn parts_that_do_not_fit_are_told() {
         ("[cellular]\nuser = \"a\"\n", ":2:1: `cellular.user`: needs `apn`"),
         ("[cellular]\n password.secret = \"a\"\n", ":2:2: `cellular.password`: needs `apn`"),
         ("[cellular]\napn = \"a\"\nauth = \"pap\"\n", ":3:1: `cellular.auth`: needs `user`"),
+        (
+            "[recovery]\nusb_power = \"port\"\npower_gpio = { chip = \"gpiochip0\", line = 1 }\n",
+            ":3:1: `recovery.power_gpio`: cuts the power as `usb_power` does",
+        ),
     ] {
         fs::write(&path, text).unwrap();
         let none = Path::new("/none");
@@ -141,7 +153,8 @@ fn the_example_has_every_key_and_the_defaults_where_it_says_so() {
     let bare = Config::default();
     assert_eq!((&config.policy, &config.network), (&bare.policy, &bare.network));
     let table: toml::Table = text.parse().unwrap();
-    for part in ["modem", "cellular", "network", "network.probe", "policy", "data"] {
+    let parts = ["modem", "cellular", "network", "network.probe", "policy", "recovery", "data"];
+    for part in parts {
         // The refusal of an unknown key names all that there are.
         let refusal = error(&format!("[{part}]\nzzz = 1\n"));
         let known: Vec<&str> = refusal.split('`').skip(5).step_by(2).collect();

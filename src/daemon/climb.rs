@@ -1,12 +1,13 @@
 //! The rungs of recovery that are beyond the modem's own commands.
 
-use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tokio::time::sleep;
 
+use super::cut::{self, Cut};
+use super::power::Supply;
+use super::{gpio, power};
 use crate::modem::usb_path::UsbPath;
 use crate::policy::ladder::Rung;
 
@@ -15,28 +16,39 @@ use crate::policy::ladder::Rung;
 /// when the write returns), and for programs to hear of it.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Where things are, and what there is to cut the power by.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// Where sysfs is.
+    pub sysfs: PathBuf,
+    /// Where device nodes are.
+    pub dev: PathBuf,
+    /// Where state is kept.
+    pub state: PathBuf,
+    /// What the power can be cut by.
+    pub supply: Option<Supply>,
+}
+
 /// Does what the rung says.
 ///
 /// # Errors
-/// The kernel or the service manager refused.
-pub async fn climb(sysfs: &Path, modem: &UsbPath, rung: Rung) -> Result<()> {
-    match rung {
-        Rung::UsbReauthorise => {
-            let file = sysfs.join("bus/usb/devices").join(modem.to_string()).join("authorized");
-            for (value, pause) in [("0", PAUSE), ("1", Duration::ZERO)] {
-                let path = file.clone();
-                // The kernel's unbinding waits for drivers: not in the loop.
-                tokio::task::spawn_blocking(move || {
-                    fs::write(&path, value)
-                        .with_context(|| format!("cannot write {value} to {}", path.display()))
-                })
-                .await??;
-                sleep(pause).await;
-            }
-            Ok(())
+/// The kernel or the service manager refused, or there is nothing to do it with.
+pub async fn climb(tools: &Tools, modem: &UsbPath, rung: Rung) -> Result<()> {
+    let folder = tools.state.join(modem.to_string());
+    match (rung, &tools.supply) {
+        (Rung::UsbReauthorise, _) => {
+            let device = tools.sysfs.join("bus/usb/devices").join(modem.to_string());
+            let files = vec![device.join("authorized")];
+            cut::make(Cut { files, away: "0", back: "1", pause: PAUSE }, &folder).await
         }
-        Rung::Reboot => reboot().await,
-        other => bail!("there is no way here for {other}"),
+        (Rung::PowerCycle, Some(Supply::Usb { whole_hub })) => {
+            cut::make(power::usb(&tools.sysfs, modem, *whole_hub)?, &folder).await
+        }
+        (Rung::PowerCycle, Some(Supply::Gpio(line))) => {
+            gpio::cycle(&gpio::Kernel, &tools.dev, line).await
+        }
+        (Rung::Reboot, _) => reboot().await,
+        (other, _) => bail!("there is no way here for {other}"),
     }
 }
 

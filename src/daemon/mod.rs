@@ -6,11 +6,14 @@
 
 mod climb;
 mod control;
+mod cut;
+mod gpio;
 mod kept;
 pub mod log;
 mod modemmanager;
 mod network;
 mod port;
+mod power;
 mod recording;
 mod registry;
 mod rival;
@@ -98,6 +101,7 @@ async fn serve(options: &Options) -> Result<()> {
     let uevents = Uevents::open().context("cannot listen to the kernel's device events")?;
     let monitor = Monitor::open().context("cannot listen to changes of the network")?;
     let control = Control::bind(&options.socket)?;
+    cut::settle(&options.state);
     let mut registry = Registry::new(options, &config)?;
     registry.update(scan(options)?)?;
     sweep(&registry.inventory());

@@ -12,7 +12,9 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::Options;
+use super::climb::Tools;
 use super::control::encode;
+use super::power::Supply;
 use super::task::{Order, Shared, Task};
 use crate::config::{self, Config, ProviderFile};
 use crate::modem::catalogue::Role;
@@ -67,7 +69,12 @@ impl Registry {
         };
         let settings = Settings::of(config, Arc::new(ProviderFile::default()), scope)?;
         let shared = Shared {
-            sysfs: options.sysfs.clone(),
+            tools: Tools {
+                sysfs: options.sysfs.clone(),
+                dev: options.dev.clone(),
+                state: options.state.clone(),
+                supply: Supply::of(&config.recovery),
+            },
             dns,
             bus: OnceCell::new(),
             start: Instant::now(),

@@ -56,7 +56,7 @@ impl Rival {
         loop {
             if self.asking.is_none() {
                 sleep_until(self.check).await;
-                self.ask(Arc::clone(shared), uid(&shared.sysfs, path));
+                self.ask(Arc::clone(shared), uid(&shared.tools.sysfs, path));
             }
             let outcome = finish(&mut self.asking).await;
             self.check = Instant::now() + self.hear(outcome, path);
@@ -108,7 +108,7 @@ impl Rival {
     /// Gives the modem back, if ModemManager had let go of it.
     pub async fn give_back(self, shared: &Shared, path: &UsbPath) {
         if let (Some(bus), Some(_)) = (shared.bus.get(), &self.released) {
-            let uid = uid(&shared.sysfs, path);
+            let uid = uid(&shared.tools.sysfs, path);
             if let Err(error) = modemmanager::give_back(bus, &uid).await {
                 tracing::warn!("ModemManager does not take the modem back: {error}");
             }

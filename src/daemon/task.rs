@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,11 +15,12 @@ use anyhow::Result;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::climb::{Tools, climb};
 use super::kept::Files;
+use super::network;
 use super::port::{self, Port};
 use super::recording::Recording;
 use super::rival::Rival;
-use super::{climb, network};
 use crate::at::{AtError, Command, Reply};
 use crate::modem::transcript::Side;
 use crate::modem::usb_path::UsbPath;
@@ -27,16 +28,16 @@ use crate::net::dhcp::socket::Socket;
 use crate::net::dns::Dns;
 use crate::net::plan::Plan;
 use crate::net::probe::{self, Target};
-use crate::session::{Action, Clock, Device, Event, Report, Session, Settings};
 use crate::net::solicit::solicit;
+use crate::session::{Action, Clock, Device, Event, Report, Session, Settings};
 
 /// Wait after the kernel gave no list of the network.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// What all tasks share.
 pub struct Shared {
-    /// Where sysfs is.
-    pub sysfs: PathBuf,
+    /// What rungs beyond the modem's own commands need.
+    pub tools: Tools,
     /// Whose name servers; `None`: nobody's.
     pub dns: Option<Dns>,
     /// The system's bus, once it was needed.
@@ -250,7 +251,6 @@ impl Task {
         Some(Event::Probed(outcome))
     }
 
-    fn record(&mut self, side: Side, bytes: &[u8]) {
     fn transcript(&mut self, now: Duration) -> io::Result<String> {
         let recording = match &mut self.recording {
             Some(recording) => recording,
@@ -259,6 +259,7 @@ impl Task {
         Ok(recording.take(now))
     }
 
+    fn record(&mut self, side: Side, bytes: &[u8]) {
         let now = self.shared.start.elapsed();
         if self.recording.as_ref().is_some_and(|recording| recording.is_forgotten(now)) {
             self.recording = None;
@@ -323,20 +324,20 @@ impl Task {
                 // Refused while the link is not up; the client asks again.
                 _ = self.dhcp.as_ref().map(|socket| socket.send(from, to, &bytes));
             }
+            // Refused while the link has no address; the session asks again.
+            Action::Solicit(index) => {
+                if let Err(error) = solicit(index) {
+                    tracing::debug!("modem at {}: cannot ask for routers: {error}", self.path);
+                }
+            }
             Action::Probe { link, servers, target } => self.ask(link, &servers, target),
             // Handled before.
             Action::Remember(_) => {}
             Action::Keep(history) => self.files.keep(&history),
             Action::Count(usage) => self.files.count(&usage),
             Action::Climb(rung) => {
-                let (sysfs, path) = (self.shared.sysfs.clone(), self.path.clone());
-                self.climb = Some(Box::pin(async move { climb::climb(&sysfs, &path, rung).await }));
-            }
-            // Refused while the link has no address; the session asks again.
-            Action::Solicit(index) => {
-                if let Err(error) = solicit(index) {
-                    tracing::debug!("modem at {}: cannot ask for routers: {error}", self.path);
-                }
+                let (tools, path) = (self.shared.tools.clone(), self.path.clone());
+                self.climb = Some(Box::pin(async move { climb(&tools, &path, rung).await }));
             }
             Action::Answer { id, result } => {
                 if let Some(answer) = self.answers.remove(&id) {
@@ -395,6 +396,13 @@ impl Task {
     /// Takes down what was set up: the end of the service, or of the modem.
     async fn leave(mut self) {
         self.files.count(self.session.usage());
+        // What is taken from the modem is given back.
+        if let Some(Err(error)) = match self.climb.take() {
+            Some(climb) => Some(climb.await),
+            None => None,
+        } {
+            tracing::warn!("modem at {}: {error:#}", self.path);
+        }
         // A plan on its way would put things up again behind this one.
         if let Some(network) = self.network.take() {
             network.await;

@@ -15,6 +15,38 @@ pub struct UsbPath {
     ports: Vec<u8>,
 }
 
+impl UsbPath {
+    /// The hub's port that it is plugged into.
+    #[must_use]
+    pub fn port(&self) -> u8 {
+        // There is at least one: `1-` is no name.
+        self.ports.last().copied().unwrap_or_default()
+    }
+
+    /// The hub's kernel name: `usb1` for the bus's own.
+    #[must_use]
+    pub fn hub(&self) -> String {
+        match self.above() {
+            Some(hub) => hub.to_string(),
+            None => format!("usb{}", self.bus),
+        }
+    }
+
+    /// How the names of the hub's interfaces begin, below which its ports are.
+    #[must_use]
+    pub fn hub_interface(&self) -> String {
+        match self.above() {
+            Some(hub) => format!("{hub}:"),
+            None => format!("{}-0:", self.bus),
+        }
+    }
+
+    fn above(&self) -> Option<UsbPath> {
+        let ports = self.ports.split_last().map(|(_, ports)| ports.to_vec())?;
+        (!ports.is_empty()).then_some(UsbPath { bus: self.bus, ports })
+    }
+}
+
 /// A text that is not the kernel name of a USB device behind a port.
 ///
 /// Root hubs (`usb1`) and interfaces (`1-1.2:1.0`) are no such names either.
@@ -87,6 +119,21 @@ mod tests {
         }
         for bad in ["usb1", "1-1.2:1.0", "1-", "1-1.", "-1", "", "1-+1", "1-01", "1-1.256", "a-b"] {
             assert!(bad.parse::<UsbPath>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn knows_its_hub() {
+        for (path, port, hub, interface) in [
+            ("1-1", 1, "usb1", "1-0:"),
+            ("1-1.2", 2, "1-1", "1-1:"),
+            ("3-1.4.10", 10, "3-1.4", "3-1.4:"),
+        ] {
+            let path: UsbPath = path.parse().unwrap();
+            assert_eq!(
+                (path.port(), path.hub(), path.hub_interface()),
+                (port, hub.into(), interface.into())
+            );
         }
     }
 

@@ -152,10 +152,6 @@ impl Session {
         } else {
             wanted.push("no address".to_owned());
         }
-        if let Some(dns) = &desired.dns {
-            let servers: Vec<String> = dns.servers.iter().map(ToString::to_string).collect();
-            wanted.push(format!("name servers {}", servers.join(" ")));
-        }
         wanted.push(match desired.ipv6 {
             Ipv6::Accept => {
                 format!("IPv6 as routers offer it, default route metric {}", desired.metric)
@@ -163,6 +159,10 @@ impl Session {
             Ipv6::Refuse => "no IPv6".to_owned(),
             Ipv6::Leave => "IPv6 as it is".to_owned(),
         });
+        if let Some(dns) = &desired.dns {
+            let servers: Vec<String> = dns.servers.iter().map(ToString::to_string).collect();
+            wanted.push(format!("name servers {}", servers.join(" ")));
+        }
         Some(NetworkReport {
             link: link.name.clone(),
             carrier: link.carrier,

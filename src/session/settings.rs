@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, UsbPower};
 use crate::modem::machine::{CellularSettings, Providers};
 use crate::net::probe;
 use crate::policy::budget::Rules;
@@ -77,12 +77,15 @@ impl Settings {
         dns: DnsScope,
     ) -> Result<Settings, ConfigError> {
         let policy = &config.policy;
+        let recovery = &config.recovery;
+        let powered = recovery.power_gpio.is_some() || recovery.usb_power != UsbPower::Off;
         let limits = DEFAULT.iter().map(|limit| match limit.rung {
             Rung::Creset => Limit {
                 enabled: policy.modem_resets_per_hour > 0,
                 per_hour: policy.modem_resets_per_hour,
                 ..*limit
             },
+            Rung::PowerCycle => Limit { enabled: powered, ..*limit },
             Rung::Reboot => Limit {
                 enabled: policy.reboots_per_day > 0,
                 per_day: policy.reboots_per_day,
@@ -116,5 +119,30 @@ impl Settings {
                 reserve: RESERVE,
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ProviderFile, parse};
+
+    #[test]
+    fn the_power_is_cut_only_where_it_is_said_by_what() {
+        let line = "power_gpio = { chip = \"gpiochip0\", line = 17 }";
+        for (text, enabled) in [
+            ("", false),
+            ("usb_power = \"off\"", false),
+            ("usb_power = \"port\"", true),
+            ("usb_power = \"hub\"", true),
+            (line, true),
+        ] {
+            let text = format!("[recovery]\n{text}\n");
+            let config = parse(std::path::Path::new("x"), &text).unwrap();
+            let providers = Arc::new(ProviderFile::default());
+            let settings = Settings::of(&config, providers, DnsScope::None).unwrap();
+            let is_cut = |limit: &&Limit| limit.rung == Rung::PowerCycle;
+            assert_eq!(settings.limits.iter().find(is_cut).unwrap().enabled, enabled, "{text}");
+        }
     }
 }
