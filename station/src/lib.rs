@@ -8,15 +8,22 @@
 //! of it by the [`bmap`], [`window`] hands each piece to all cards, [`write`]
 //! puts them on one [`card`], and [`flash`] runs it all. [`device`] says what a
 //! target is and whether it may be written at all.
+//! [`fleet`] says what makes each card its own, [`boot`] where that goes,
+//! [`records`] which unit is on which card, and [`provision`] brings them
+//! together.
 
 pub mod aligned;
 pub mod bmap;
+pub mod boot;
 pub mod card;
 pub mod cli;
 pub mod cut;
 pub mod device;
 pub mod flash;
+pub mod fleet;
 pub mod progress;
+pub mod provision;
+pub mod records;
 pub mod source;
 pub mod window;
 pub mod write;

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,7 +10,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::context::Context;
 use crate::definition::Definition;
 use crate::host::Purpose;
-use crate::{bench, emulate, fuzz, host, image, kernel, refresh, rootfs, test, tools, verify};
+use crate::{
+    bench, emulate, flash, fuzz, host, image, kernel, refresh, rootfs, test, tools, verify,
+};
 
 /// Builds, verifies, emulates and tests the a7670e image.
 #[derive(Parser)]
@@ -83,6 +86,12 @@ enum Command {
     },
     /// Boot an image on an emulated machine.
     Emulate(emulate::Arguments),
+    /// Write an image to cards: `station flash`, whose --help says more.
+    Flash {
+        /// An image, cards, and `station`'s own options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Build the image twice in different circumstances and compare the bytes.
     Reproducible,
     /// Measure, beside rivals.
@@ -177,6 +186,13 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Emulate(arguments) => {
             host::prepare(&ctx, Purpose::Build)?;
             return emulate::run(&ctx, &arguments);
+        }
+        Command::Flash { mut arguments } => {
+            // Ours and its own are one to the user.
+            if cli.global.yes {
+                arguments.insert(0, "--yes".into());
+            }
+            return flash::run(&ctx, "flash", &arguments);
         }
         Command::Reproducible => {
             host::prepare(&ctx, Purpose::Tests)?;

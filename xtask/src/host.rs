@@ -60,6 +60,18 @@ const NEEDS: &[Need] = &[
         when: When::OrdinaryUser,
     },
     Need {
+        package: "mount",
+        file: "/usr/sbin/losetup",
+        why: "makes loop devices, the cards of the tests",
+        when: When::Tests,
+    },
+    Need {
+        package: "e2fsprogs",
+        file: "/usr/sbin/mke2fs",
+        why: "makes a file system on a card that must be refused",
+        when: When::Tests,
+    },
+    Need {
         package: "iproute2",
         file: "/usr/bin/ip",
         why: "makes network devices in the tests' own namespaces",

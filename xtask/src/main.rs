@@ -14,6 +14,7 @@ mod digest;
 mod disk;
 mod driver;
 mod emulate;
+mod flash;
 mod fresh;
 mod fuzz;
 mod host;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::show;
-use crate::card::Device;
+use crate::card::{Card, Device};
 use crate::device::{Rules, System, Target, judge};
 use crate::flash::{Order, Outcome, flash};
 use crate::progress::Progress;
@@ -48,7 +48,7 @@ pub struct Image {
 pub struct Targets {
     /// The cards: whole disks such as /dev/sdb, or plain files.
     #[arg(value_name = "TARGET", required = true)]
-    paths: Vec<PathBuf>,
+    pub paths: Vec<PathBuf>,
     /// Do not ask before writing.
     #[arg(long)]
     pub yes: bool,
@@ -122,11 +122,16 @@ fn identity(path: &Path) -> Result<(bool, u64, u64)> {
     Ok(if meta.is_file() { (true, meta.dev(), meta.ino()) } else { (false, 0, meta.rdev()) })
 }
 
-/// Opens a target for itself alone.
+/// Opens a target for itself alone, and makes sure that it is still the one
+/// that was looked at: a card may be changed while the user is asked.
 pub fn open(target: &Target) -> Result<Device> {
-    Device::open(&target.path).with_context(|| {
-        format!("{}: cannot be opened; is it in use, or are you not root?", target.path.display())
-    })
+    let path = target.path.display();
+    let device = Device::open(&target.path)
+        .with_context(|| format!("{path}: cannot be opened; is it in use, or are you not root?"))?;
+    if device.size().is_some_and(|size| size != target.size) {
+        bail!("{path}: it is another card than a moment ago: look again");
+    }
+    Ok(device)
 }
 
 /// Runs the command; gives whether every card is right.

@@ -1,6 +1,8 @@
 //! The command line.
 
 mod flash;
+mod provision;
+mod report;
 mod show;
 
 use std::process::ExitCode;
@@ -20,12 +22,18 @@ struct Cli {
 enum Command {
     /// Write an image to one or more cards, and read it back.
     Flash(flash::Arguments),
+    /// Write an image to cards and make each of them a unit of a fleet.
+    Provision(provision::Arguments),
+    /// Show which unit is on which card.
+    Report(report::Arguments),
 }
 
 /// Runs what the user asked for: 0 when every card is right, 1 when not.
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Flash(arguments) => flash::run(&arguments),
+        Command::Provision(arguments) => provision::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
     };
     finish(done)
 }

@@ -18,6 +18,12 @@ pub const DEVICE_TREE: &str = "bcm2711-rpi-4-b.dtb";
 /// What the Pi 4B's boot ROM and EEPROM start, and its counterpart.
 pub const FIRMWARE: [&str; 2] = ["start4.elf", "fixup4.dat"];
 
+/// Files that `station provision` fills in for each card, with the bytes that
+/// are kept free for them: what the service reads beneath `/etc/a7670e.toml`
+/// (of which it takes 64 KiB at most), and all else that makes a card one of a
+/// fleet. Empty lines mean nothing in both.
+const RESERVED: [(&str, usize); 2] = [("a7670e.toml", 16 << 10), ("unit.toml", 48 << 10)];
+
 /// Stands for the root partition in `images/boot/cmdline.txt`.
 const ROOT: &str = "@ROOT@";
 
@@ -47,6 +53,9 @@ pub fn files(
     }
     files.insert("config.txt".into(), text.into_bytes());
     files.insert("cmdline.txt".into(), command_line(ctx, mbr)?.into_bytes());
+    for (name, len) in RESERVED {
+        files.insert(name.into(), vec![b'\n'; len]);
+    }
     Ok(files)
 }
 

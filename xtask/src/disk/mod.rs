@@ -66,7 +66,7 @@ pub fn build(ctx: &Context, tools: &Tools, inputs: &DiskInputs<'_>) -> Result<St
     let sizes = &inputs.definition.disk;
     let root = digest::file(inputs.root_tar)?;
     let key = Inputs::new()
-        .value("layout", "1")
+        .value("layout", "2")
         .value("name", &inputs.definition.name)
         .value("boot_mib", sizes.boot_mib.get_ref().to_string())
         .value("free_mib", sizes.free_mib.get_ref().to_string())

@@ -1,0 +1,227 @@
+//! `station provision`.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+
+use super::flash::{Image, Targets, open};
+use super::show;
+use crate::boot::{Place, places};
+use crate::card::Device;
+use crate::device::Target;
+use crate::flash::{Order, Outcome, flash};
+use crate::fleet::{Fleet, Unit, render};
+use crate::progress::Progress;
+use crate::provision::{Candidate, Plan, assign, read_token, token};
+use crate::records::{Records, Start};
+use crate::source::Source;
+use crate::write::{CardError, Patch};
+
+/// What is written where, and who the cards become.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    image: Image,
+    /// The units: TOML, or CSV when it is called so.
+    #[arg(long, value_name = "FILE")]
+    fleet: PathBuf,
+    /// Write these units only, in this order.
+    #[arg(long = "unit", value_name = "ID")]
+    units: Vec<String>,
+    /// Write units, and over cards, that are done already.
+    #[arg(long)]
+    again: bool,
+    /// Where it is recorded which unit is on which card [default: beside the
+    /// fleet's file].
+    #[arg(long, value_name = "FILE")]
+    records: Option<PathBuf>,
+    /// Who is at the desk, for the records.
+    #[arg(long, value_name = "NAME", env = "SUDO_USER")]
+    operator: Option<String>,
+    #[command(flatten)]
+    targets: Targets,
+}
+
+/// The records of a fleet, when no others are named.
+pub fn records_of(fleet: &Path) -> PathBuf {
+    fleet.with_extension("records.sqlite")
+}
+
+type Shared = Arc<Mutex<Records>>;
+
+fn lock(records: &Shared) -> MutexGuard<'_, Records> {
+    // SQLite's own transactions keep the file whole.
+    records.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Runs the command; gives whether every card that was to be written is right.
+pub fn run(arguments: &Arguments) -> Result<bool> {
+    let fleet = Fleet::load(&arguments.fleet)?;
+    let units = chosen(&fleet, &arguments.units)?;
+    let source = arguments.image.open()?;
+    show::source(&source);
+    let places = places(&source, &render::NAMES)?;
+    let targets = arguments.targets.look(&source)?;
+    let path = arguments.records.clone().unwrap_or_else(|| records_of(&arguments.fleet));
+    let records: Shared = Arc::new(Mutex::new(Records::open(&path)?));
+    let mut devices = targets.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let plan = plan(arguments, &units, &records, &mut devices, places[1])?;
+    for note in &plan.notes {
+        eprintln!("note: {note}");
+    }
+    for (card, unit) in &plan.pairs {
+        eprintln!("  {}  becomes  {}", targets[*card].path.display(), units[*unit].id.as_str());
+    }
+    if plan.pairs.is_empty() {
+        bail!("no unit goes onto any of these cards");
+    }
+    if arguments.targets.dry_run {
+        eprintln!("nothing was written: this is a dry run");
+        return Ok(true);
+    }
+    let chosen: Vec<_> = plan.pairs.iter().map(|(card, _)| targets[*card].clone()).collect();
+    arguments.targets.confirm(&chosen)?;
+    write(arguments, &source, &places, &units, &targets, devices, &plan, &records)
+}
+
+/// The units that are meant, in order.
+fn chosen<'a>(fleet: &'a Fleet, ids: &[String]) -> Result<Vec<&'a Unit>> {
+    if ids.is_empty() {
+        return Ok(fleet.units.iter().collect());
+    }
+    ids.iter()
+        .map(|id| {
+            let unit = fleet.units.iter().find(|unit| unit.id.as_str() == id);
+            unit.ok_or_else(|| anyhow!("the fleet has no unit {id:?}"))
+        })
+        .collect()
+}
+
+fn plan(
+    arguments: &Arguments,
+    units: &[&Unit],
+    records: &Shared,
+    devices: &mut [Device],
+    place: Place,
+) -> Result<Plan> {
+    let records = lock(records);
+    let mut candidates = Vec::new();
+    for unit in units {
+        let id = unit.id.as_str();
+        candidates.push(Candidate { id, standing: records.standing(id)? });
+    }
+    let mut holds = Vec::new();
+    for device in devices {
+        holds.push(match read_token(device, place) {
+            Some(token) => records.by_token(&token)?,
+            None => None,
+        });
+    }
+    Ok(assign(&candidates, &holds, !arguments.units.is_empty(), arguments.again))
+}
+
+/// The unit's own bytes of the image.
+fn patches(unit: &Unit, token: &str, places: &[Place]) -> Result<Vec<Patch>> {
+    let about = || format!("unit {}", unit.id.as_str());
+    let files = render::render(unit, token).map_err(anyhow::Error::msg).with_context(about)?;
+    let mut patches = Vec::new();
+    for ((name, text), place) in render::NAMES.iter().zip(&files.texts).zip(places) {
+        let bytes = render::padded(name, text, place.len)
+            .map_err(anyhow::Error::msg)
+            .with_context(about)?;
+        patches.push(Patch { offset: place.offset, bytes });
+    }
+    Ok(patches)
+}
+
+#[allow(clippy::too_many_arguments, reason = "they are the run's whole state, used once")]
+fn write(
+    arguments: &Arguments,
+    source: &Source,
+    places: &[Place],
+    units: &[&Unit],
+    targets: &[Target],
+    devices: Vec<Device>,
+    plan: &Plan,
+    records: &Shared,
+) -> Result<bool> {
+    // All secrets first: a card must not wait half-written for one.
+    let mut prepared = Vec::new();
+    for (_, unit) in &plan.pairs {
+        let token = token().context("no token for the card")?;
+        prepared.push((patches(units[*unit], &token, places)?, token));
+    }
+    let image = source.path().file_name().unwrap_or_default().to_string_lossy();
+    let mut devices: Vec<_> = devices.into_iter().map(Some).collect();
+    let mut orders = Vec::new();
+    let mut labels = Vec::new();
+    let mut numbers = Vec::new();
+    for ((card, unit), (patches, token)) in plan.pairs.iter().zip(prepared) {
+        let (unit, target) = (units[*unit], &targets[*card]);
+        let number = lock(records).start(Start {
+            unit: unit.id.as_str(),
+            token: &token,
+            target,
+            image: &image,
+            operator: arguments.operator.as_deref(),
+            now: now(),
+        })?;
+        let progress = Arc::new(Progress::default());
+        labels.push((format!("{} {}", target.path.display(), unit.id.as_str()), progress.clone()));
+        let device = devices[*card].take().context("a card was given two units")?;
+        let close = records.clone();
+        orders.push(Order {
+            card: Box::new(device),
+            patches,
+            progress,
+            close: Box::new(move || lock(&close).closing(number).map_err(|it| it.to_string())),
+        });
+        numbers.push(number);
+    }
+    let mut right = 0;
+    let mut trouble = Ok(());
+    let screen = show::Screen::new(labels, arguments.targets.json);
+    screen.during(|screen| {
+        flash(source, orders, |card, outcome| {
+            screen.outcome(card, &outcome);
+            match record(&lock(records), numbers[card], &outcome) {
+                Ok(()) if outcome.is_ok() => right += 1,
+                Ok(()) => {}
+                Err(error) => trouble = Err(error),
+            }
+        });
+    });
+    trouble.context("a card's end could not be recorded; its unit counts as unclear")?;
+    eprintln!("{right} of {} right; {} units are left", numbers.len(), left(units, records)?);
+    Ok(right == numbers.len())
+}
+
+fn record(records: &Records, number: i64, outcome: &Outcome) -> Result<()> {
+    match outcome {
+        Ok(written) => records.right(number, written, now())?,
+        Err(error) => {
+            let boots = matches!(error, CardError::Unclear(_) | CardError::Thread);
+            records.failed(number, &error.to_string(), boots, now())?;
+        }
+    }
+    Ok(())
+}
+
+/// How many units no card has for certain.
+fn left(units: &[&Unit], records: &Shared) -> Result<usize> {
+    let records = lock(records);
+    let mut left = 0;
+    for unit in units {
+        let standing = records.standing(unit.id.as_str())?;
+        left += usize::from(!matches!(standing, crate::records::Standing::Right(_)));
+    }
+    Ok(left)
+}

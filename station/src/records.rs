@@ -1,0 +1,460 @@
+//! Which unit went onto which card: a SQLite file, and the rules by which no
+//! unit is written twice, whatever is interrupted when.
+//!
+//! A card's line is `writing` until all but its first block is verified, then
+//! `closing` while the first block is written, then `right`. Before `closing` a
+//! card does not boot, so its unit is free again after an interruption. While
+//! `closing` it may: such a unit goes onto that very card again, which is known
+//! by a token that only it has, or nowhere.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+
+use crate::device::Target;
+use crate::write::Written;
+
+/// Goes up when the tables change.
+const VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE card (
+        number INTEGER PRIMARY KEY,
+        unit TEXT NOT NULL,
+        state TEXT NOT NULL
+            CHECK (state IN ('writing', 'closing', 'right', 'failed', 'interrupted')),
+        token TEXT NOT NULL UNIQUE,
+        started INTEGER NOT NULL,
+        ended INTEGER,
+        operator TEXT,
+        target TEXT NOT NULL,
+        model TEXT,
+        serial TEXT,
+        cid TEXT,
+        size INTEGER NOT NULL,
+        image TEXT NOT NULL,
+        image_sha256 TEXT,
+        bytes INTEGER,
+        write_ms INTEGER,
+        verify_ms INTEGER,
+        why TEXT
+    ) STRICT;
+    CREATE INDEX card_unit ON card (unit, state);
+";
+
+/// Why records cannot be kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordsError {
+    /// The file cannot be opened.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Somebody else writes cards by these records.
+    #[error("{}: another station is writing cards by these records: wait for it", .0.display())]
+    Busy(PathBuf),
+    /// The file is of a later version of this program.
+    #[error("{0}: its version is {1}, this program knows {VERSION}: update it")]
+    Version(String, i64),
+    /// SQLite refuses.
+    #[error("the records: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// What the records say of a unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// No card has it.
+    Free,
+    /// A card has it.
+    Right(Card),
+    /// A card may have it: its writing was cut short at the very end.
+    Unclear(Card),
+}
+
+/// A line of the records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Card {
+    /// Counts from 1.
+    pub number: i64,
+    /// The unit's id.
+    pub unit: String,
+    /// `writing`, `closing`, `right`, `failed`, `interrupted`.
+    pub state: String,
+    /// Stands on this card only.
+    pub token: String,
+    /// Seconds since 1970.
+    pub started: i64,
+    /// Seconds since 1970.
+    pub ended: Option<i64>,
+    /// Who wrote it.
+    pub operator: Option<String>,
+    /// Path of the device.
+    pub target: String,
+    /// The card's or its reader's model.
+    pub model: Option<String>,
+    /// The card's or its reader's serial number.
+    pub serial: Option<String>,
+    /// The card's identification register.
+    pub cid: Option<String>,
+    /// Bytes of the card.
+    pub size: i64,
+    /// Name of the image's file.
+    pub image: String,
+    /// SHA-256 of the unpacked image.
+    pub image_sha256: Option<String>,
+    /// Bytes written and read back.
+    pub bytes: Option<i64>,
+    /// How long writing took.
+    pub write_ms: Option<i64>,
+    /// How long reading back took.
+    pub verify_ms: Option<i64>,
+    /// Why it is not right.
+    pub why: Option<String>,
+}
+
+/// What is known of a card before it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// The unit's id.
+    pub unit: &'a str,
+    /// Stands on this card only.
+    pub token: &'a str,
+    /// The card.
+    pub target: &'a Target,
+    /// The image's file.
+    pub image: &'a str,
+    /// Who writes it.
+    pub operator: Option<&'a str>,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+/// The records of a fleet. While one is open for writing nobody else's is.
+#[derive(Debug)]
+pub struct Records {
+    connection: Connection,
+    _lock: Option<File>,
+}
+
+impl Records {
+    /// Opens the records for writing; makes them when there are none. What an
+    /// earlier run left unfinished is marked as interrupted.
+    ///
+    /// # Errors
+    /// The file cannot be used, or somebody else is using it.
+    pub fn open(path: &Path) -> Result<Self, RecordsError> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let name = PathBuf::from(name);
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&name)
+            .map_err(|error| RecordsError::Io { path: name.clone(), error })?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| RecordsError::Busy(path.to_owned()))?;
+        let connection = Connection::open(path)?;
+        // A line that is committed has to outlast a power cut.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let version = version(&connection)?;
+        if version == 0 {
+            connection.execute_batch(&format!(
+                "BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+            ))?;
+        } else if version != VERSION {
+            return Err(RecordsError::Version(path.display().to_string(), version));
+        }
+        connection.execute("UPDATE card SET state = 'interrupted' WHERE state = 'writing'", [])?;
+        Ok(Self { connection, _lock: Some(lock) })
+    }
+
+    /// Opens the records for reading, while another may write them.
+    ///
+    /// # Errors
+    /// There are none, or they cannot be read.
+    pub fn view(path: &Path) -> Result<Self, RecordsError> {
+        // SQLite would make the file.
+        File::open(path).map_err(|error| RecordsError::Io { path: path.to_owned(), error })?;
+        let connection =
+            Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let version = version(&connection)?;
+        if version != VERSION {
+            return Err(RecordsError::Version(path.display().to_string(), version));
+        }
+        Ok(Self { connection, _lock: None })
+    }
+
+    /// Whether a card has the unit.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn standing(&self, unit: &str) -> Result<Standing, RecordsError> {
+        let last = |state: &str| {
+            self.connection
+                .query_row(
+                    "SELECT * FROM card WHERE unit = ?1 AND state = ?2 ORDER BY number DESC LIMIT 1",
+                    params![unit, state],
+                    card,
+                )
+                .optional()
+        };
+        if let Some(card) = last("closing")? {
+            return Ok(Standing::Unclear(card));
+        }
+        Ok(last("right")?.map_or(Standing::Free, Standing::Right))
+    }
+
+    /// Notes that a card is about to be written; gives its number. Cards that
+    /// may have the unit are taken as overruled: the caller has asked, or it is
+    /// the same card.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn start(&mut self, it: Start<'_>) -> Result<i64, RecordsError> {
+        let change = self.connection.transaction()?;
+        change.execute(
+            "UPDATE card SET state = 'interrupted' WHERE unit = ?1 AND state = 'closing'",
+            [it.unit],
+        )?;
+        change.execute(
+            "INSERT INTO card (unit, state, token, started, operator, target, model, serial, cid,
+                               size, image)
+             VALUES (?1, 'writing', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            params![
+                it.unit,
+                it.token,
+                it.now,
+                it.operator,
+                it.target.path.display().to_string(),
+                it.target.model,
+                it.target.serial,
+                it.target.cid,
+                i64::try_from(it.target.size).unwrap_or(i64::MAX),
+                it.image,
+            ],
+        )?;
+        let number = change.last_insert_rowid();
+        change.commit()?;
+        Ok(number)
+    }
+
+    /// Notes that the card may boot from now on.
+    ///
+    /// # Errors
+    /// SQLite's; then the card must not be closed.
+    pub fn closing(&self, number: i64) -> Result<(), RecordsError> {
+        self.set(number, "closing", "state = 'writing'")
+    }
+
+    fn set(&self, number: i64, state: &str, from: &str) -> Result<(), RecordsError> {
+        let sql = format!("UPDATE card SET state = ?1 WHERE number = ?2 AND {from}");
+        match self.connection.execute(&sql, params![state, number])? {
+            1 => Ok(()),
+            _ => Err(rusqlite::Error::QueryReturnedNoRows.into()),
+        }
+    }
+
+    /// Notes that the card is right.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn right(&self, number: i64, it: &Written, now: i64) -> Result<(), RecordsError> {
+        let millis =
+            |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        self.connection.execute(
+            "UPDATE card SET state = 'right', ended = ?2, image_sha256 = ?3, bytes = ?4,
+                             write_ms = ?5, verify_ms = ?6
+             WHERE number = ?1",
+            params![
+                number,
+                now,
+                it.whole.sha256,
+                i64::try_from(it.bytes).unwrap_or(i64::MAX),
+                millis(it.writing),
+                millis(it.verifying),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Notes that the card is not right; when it may boot all the same its
+    /// unit stays unclear.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn failed(
+        &self,
+        number: i64,
+        why: &str,
+        boots: bool,
+        now: i64,
+    ) -> Result<(), RecordsError> {
+        let state = if boots { "closing" } else { "failed" };
+        self.connection.execute(
+            "UPDATE card SET state = ?2, ended = ?3, why = ?4 WHERE number = ?1",
+            params![number, state, now, why],
+        )?;
+        Ok(())
+    }
+
+    /// The line of the card with this token.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn by_token(&self, token: &str) -> Result<Option<Card>, RecordsError> {
+        let sql = "SELECT * FROM card WHERE token = ?1";
+        Ok(self.connection.query_row(sql, [token], card).optional()?)
+    }
+
+    /// All lines, the oldest first.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn all(&self) -> Result<Vec<Card>, RecordsError> {
+        let mut query = self.connection.prepare("SELECT * FROM card ORDER BY number")?;
+        let cards = query.query_map([], card)?.collect::<Result<_, _>>()?;
+        Ok(cards)
+    }
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn card(row: &Row<'_>) -> rusqlite::Result<Card> {
+    Ok(Card {
+        number: row.get("number")?,
+        unit: row.get("unit")?,
+        state: row.get("state")?,
+        token: row.get("token")?,
+        started: row.get("started")?,
+        ended: row.get("ended")?,
+        operator: row.get("operator")?,
+        target: row.get("target")?,
+        model: row.get("model")?,
+        serial: row.get("serial")?,
+        cid: row.get("cid")?,
+        size: row.get("size")?,
+        image: row.get("image")?,
+        image_sha256: row.get("image_sha256")?,
+        bytes: row.get("bytes")?,
+        write_ms: row.get("write_ms")?,
+        verify_ms: row.get("verify_ms")?,
+        why: row.get("why")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cut::Whole;
+    use crate::device::Kind;
+    use crate::source::Verdict;
+
+    fn target() -> Target {
+        Target {
+            path: "/dev/sdb".into(),
+            name: "sdb".into(),
+            kind: Kind::Disk,
+            size: 8 << 30,
+            read_only: false,
+            removable: true,
+            model: Some("SC32G".into()),
+            serial: None,
+            cid: None,
+            uses: Vec::new(),
+        }
+    }
+
+    fn start(records: &mut Records, unit: &str, token: &str) -> i64 {
+        let target = target();
+        let operator = Some("me");
+        let it = Start { unit, token, target: &target, image: "pi4b.img.zst", operator, now: 100 };
+        records.start(it).unwrap()
+    }
+
+    fn written() -> Written {
+        let file = Verdict { sha256: "f".into(), checksum: true, signed: None };
+        Written {
+            whole: Whole { size: 9, sha256: "ab".into(), file },
+            bytes: 7,
+            writing: Duration::from_millis(1500),
+            verifying: Duration::from_millis(900),
+        }
+    }
+
+    #[test]
+    fn a_unit_is_free_until_its_card_may_boot() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records");
+        let mut records = Records::open(&path).unwrap();
+        assert!(matches!(Records::open(&path), Err(RecordsError::Busy(_))));
+        assert_eq!(records.standing("1").unwrap(), Standing::Free);
+        let first = start(&mut records, "1", "t1");
+        assert_eq!(records.standing("1").unwrap(), Standing::Free);
+
+        // The desk loses power; the card does not boot.
+        drop(records);
+        let mut records = Records::open(&path).unwrap();
+        assert_eq!(records.all().unwrap()[0].state, "interrupted");
+        // An interrupted card cannot go on.
+        records.closing(first).unwrap_err();
+
+        let second = start(&mut records, "1", "t2");
+        records.closing(second).unwrap();
+        drop(records);
+        let mut records = Records::open(&path).unwrap();
+        match records.standing("1").unwrap() {
+            Standing::Unclear(card) => assert_eq!(card.token, "t2"),
+            other => panic!("{other:?}"),
+        }
+        // The same card again.
+        let third = start(&mut records, "1", "t3");
+        assert_eq!(records.standing("1").unwrap(), Standing::Free);
+        records.closing(third).unwrap();
+        records.right(third, &written(), 200).unwrap();
+        let Standing::Right(card) = records.standing("1").unwrap() else { panic!() };
+        assert_eq!((card.number, card.ended, card.bytes), (third, Some(200), Some(7)));
+        assert_eq!((card.write_ms, card.model.as_deref()), (Some(1500), Some("SC32G")));
+    }
+
+    #[test]
+    fn failures_free_a_unit_unless_the_card_may_boot() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut records = Records::open(&dir.path().join("records")).unwrap();
+        let one = start(&mut records, "1", "a");
+        records.failed(one, "worn out", false, 5).unwrap();
+        assert_eq!(records.standing("1").unwrap(), Standing::Free);
+        let two = start(&mut records, "2", "b");
+        records.closing(two).unwrap();
+        records.failed(two, "removed", true, 5).unwrap();
+        assert!(matches!(records.standing("2").unwrap(), Standing::Unclear(_)));
+        assert_eq!(records.all().unwrap()[0].why.as_deref(), Some("worn out"));
+    }
+
+    #[test]
+    fn records_of_others_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records");
+        assert!(matches!(Records::view(&path), Err(RecordsError::Io { .. })));
+        assert!(!path.exists());
+        drop(Records::open(&path).unwrap());
+        assert_eq!(Records::view(&path).unwrap().all().unwrap(), []);
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
+        assert!(matches!(Records::open(&path), Err(RecordsError::Version(_, 7))));
+        std::fs::write(&path, "no database, but long enough to be one").unwrap();
+        assert!(Records::open(&path).is_err());
+    }
+}

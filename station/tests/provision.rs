@@ -1,0 +1,222 @@
+//! The program makes units of cards; the cards are plain files here.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+const STATION: &str = env!("CARGO_BIN_EXE_station");
+
+/// Where the image's boot partition begins, and its bytes.
+const START: usize = 1 << 20;
+const BOOT: usize = 36 << 20;
+
+/// What `cargo xtask image` keeps free, by name.
+const RESERVED: [(&str, usize); 2] = [("a7670e.toml", 16 << 10), ("unit.toml", 48 << 10)];
+
+/// A disk with a FAT32 partition that was made by somebody else's code.
+fn image() -> Vec<u8> {
+    let mut volume = Cursor::new(vec![0; BOOT]);
+    let options =
+        fatfs::FormatVolumeOptions::new().fat_type(fatfs::FatType::Fat32).bytes_per_cluster(512);
+    fatfs::format_volume(&mut volume, options).unwrap();
+    volume.seek(SeekFrom::Start(0)).unwrap();
+    let system = fatfs::FileSystem::new(&mut volume, fatfs::FsOptions::new()).unwrap();
+    let kernel: Vec<u8> = (0..3 << 20).map(|at| (at / 7) as u8 | 1).collect();
+    system.root_dir().create_file("kernel8.img").unwrap().write_all(&kernel).unwrap();
+    for (name, len) in RESERVED {
+        let content = vec![b'\n'; len];
+        system.root_dir().create_file(name).unwrap().write_all(&content).unwrap();
+    }
+    system.unmount().unwrap();
+    let mut disk = vec![0; START];
+    disk[446 + 4] = 0x0C;
+    disk[446 + 8..446 + 12].copy_from_slice(&(START as u32 / 512).to_le_bytes());
+    disk[446 + 12..446 + 16].copy_from_slice(&(BOOT as u32 / 512).to_le_bytes());
+    disk[510..512].copy_from_slice(&[0x55, 0xAA]);
+    disk.extend(volume.into_inner());
+    disk
+}
+
+/// A desk: image, fleet, cards.
+struct Desk {
+    dir: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new(units: usize) -> Self {
+        let desk = Self { dir: tempfile::tempdir().unwrap() };
+        fs::write(desk.path("a.img.zst"), zstd::encode_all(&image()[..], 1).unwrap()).unwrap();
+        let mut fleet =
+            "[defaults]\nhostname = 'pump-{id}'\n[defaults.cellular]\napn = 'net'\n".to_owned();
+        for unit in 1..=units {
+            fleet += &format!("[[unit]]\nid = '{unit}'\n[unit.cellular]\npin = '000{unit}'\n");
+        }
+        fs::write(desk.path("fleet.toml"), fleet).unwrap();
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn card(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, [0xA5; 4096]).unwrap();
+        path
+    }
+
+    fn command(&self, more: &[&str], cards: &[&Path]) -> Command {
+        let mut command = Command::new(STATION);
+        command
+            .args(["provision", "--yes", "--json", "--operator=test"])
+            .arg(self.path("a.img.zst"))
+            .arg("--fleet")
+            .arg(self.path("fleet.toml"))
+            .args(more)
+            .args(cards);
+        command
+    }
+
+    fn run(&self, more: &[&str], cards: &[&Path]) -> Output {
+        self.command(more, cards).output().unwrap()
+    }
+
+    fn report(&self) -> serde_json::Value {
+        let fleet = self.path("fleet.toml");
+        let out = Command::new(STATION)
+            .args(["report", "--form=json", "--fleet"])
+            .arg(fleet)
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", said(&out));
+        serde_json::from_slice(&out.stdout).unwrap()
+    }
+}
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&[&out.stdout[..], &out.stderr].concat()).into_owned()
+}
+
+/// The unit that a card is, if it boots at all, as another reader of FAT sees
+/// it.
+fn unit(card: &Path) -> Option<(toml::Table, toml::Table)> {
+    let disk = fs::read(card).unwrap();
+    if disk[510..512] != [0x55, 0xAA] {
+        return None;
+    }
+    let volume = Cursor::new(disk[START..START + BOOT].to_vec());
+    let system = fatfs::FileSystem::new(volume, fatfs::FsOptions::new()).unwrap();
+    let read = |name: &str| -> toml::Table {
+        let mut text = String::new();
+        system.root_dir().open_file(name).unwrap().read_to_string(&mut text).unwrap();
+        toml::from_str(&text).unwrap()
+    };
+    Some((read("unit.toml"), read("a7670e.toml")))
+}
+
+fn id(card: &Path) -> Option<String> {
+    Some(unit(card)?.0["unit"]["id"].as_str()?.to_owned())
+}
+
+#[test]
+fn each_card_becomes_its_own_unit_and_no_unit_is_there_twice() {
+    let desk = Desk::new(5);
+    let cards = ["c1", "c2", "c3", "c4", "c5", "c6"].map(|name| desk.card(name));
+    let [c1, c2, c3, c4, c5, c6] = cards.each_ref().map(PathBuf::as_path);
+    let out = desk.run(&[], &[c1, c2, c3]);
+    assert!(out.status.success(), "{}", said(&out));
+    assert!(said(&out).contains("3 of 3 right; 2 units are left"), "{}", said(&out));
+    assert_eq!([c1, c2, c3].map(id), ["1", "2", "3"].map(|id| Some(id.to_owned())));
+    let (own, config) = unit(c2).unwrap();
+    assert_eq!(own["unit"]["hostname"].as_str(), Some("pump-2"));
+    assert_eq!(config["cellular"]["apn"].as_str(), Some("net"));
+    assert_eq!(config["modem"]["pin"]["secret"].as_str(), Some("0002"));
+    // All but the two files is the image's.
+    let (image, card) = (image(), fs::read(c2).unwrap());
+    assert_eq!(image.len(), card.len());
+    let different = image.iter().zip(&card).filter(|(one, two)| one != two).count();
+    assert!(different > 0 && different < 1000, "{different} bytes differ");
+    // No secret is told, and none is in the records.
+    let records = fs::read(desk.path("fleet.records.sqlite")).unwrap();
+    assert!(!said(&out).contains("0002"));
+    assert!(!records.windows(4).any(|it| it == b"0002"), "a PIN is in the records");
+
+    // The operator forgets to change one card, and there are too many.
+    let out = desk.run(&[], &[c3, c4, c5, c6]);
+    assert!(out.status.success(), "{}", said(&out));
+    assert!(said(&out).contains("card 1 is unit 3"), "{}", said(&out));
+    assert_eq!([c3, c4, c5].map(id), ["3", "4", "5"].map(|id| Some(id.to_owned())));
+    assert_eq!(fs::read(c6).unwrap(), [0xA5; 4096]);
+
+    // All are done.
+    let out = desk.run(&[], &[c6]);
+    assert!(!out.status.success() && said(&out).contains("no unit goes"), "{}", said(&out));
+    let out = desk.run(&["--unit=2"], &[c6]);
+    assert!(!out.status.success() && said(&out).contains("--again"), "{}", said(&out));
+    let out = desk.run(&["--unit=2", "--again"], &[c6]);
+    assert!(out.status.success(), "{}", said(&out));
+    assert_eq!(id(c6).as_deref(), Some("2"));
+    let out = desk.run(&["--unit=9"], &[c6]);
+    assert!(said(&out).contains("no unit \"9\""), "{}", said(&out));
+
+    let report = desk.report();
+    let states: Vec<_> = report.as_array().unwrap().iter().map(|it| it["state"].as_str()).collect();
+    assert_eq!(states, [Some("right"); 6]);
+    assert_eq!(report[0]["operator"], "test");
+    assert_eq!(report[0]["image_sha256"].as_str().map(str::len), Some(64));
+}
+
+/// Kills the desk's program at twenty moments of its work, and then goes on with
+/// the same cards.
+#[test]
+fn a_power_cut_leaves_no_unit_twice_and_none_out() {
+    let desk = Desk::new(4);
+    let cards = ["c1", "c2", "c3", "c4"].map(|name| desk.card(name));
+    let cards = cards.each_ref().map(PathBuf::as_path);
+    for cut in 0..20 {
+        let mut command = desk.command(&[], &cards[..2]);
+        let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // The moment is what is tried here; no outcome depends on it.
+        std::thread::sleep(Duration::from_millis(25 * cut));
+        // Fails only when it has ended by itself.
+        let _ = run.kill();
+        run.wait().unwrap();
+    }
+    // As often as it takes; each run may only be refused for being done.
+    for pair in [&cards[..2], &cards[2..], &cards[2..]] {
+        let out = desk.run(&[], pair);
+        assert!(out.status.success() || said(&out).contains("no unit goes"), "{}", said(&out));
+    }
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for card in cards {
+        *seen.entry(id(card).unwrap()).or_default() += 1;
+    }
+    let want = ["1", "2", "3", "4"].map(|id| (id.to_owned(), 1));
+    assert_eq!(seen, BTreeMap::from(want));
+    let report = desk.report();
+    let right = report.as_array().unwrap().iter().filter(|it| it["state"] == "right").count();
+    assert_eq!(right, 4, "{report}");
+}
+
+#[test]
+fn a_bad_fleet_or_image_stops_it_before_any_card() {
+    let desk = Desk::new(1);
+    let card = desk.card("c");
+    fs::write(desk.path("fleet.toml"), "[[unit]]\nid = '1'\n[[unit]]\nid = '1'\n").unwrap();
+    let out = desk.run(&[], &[&card]);
+    assert!(said(&out).contains("fleet.toml:4:6: "), "{}", said(&out));
+    fs::write(desk.path("fleet.toml"), "[[unit]]\nid = '1'\nvalues = { x = 'PLACE' }\n").unwrap();
+    let text = fs::read_to_string(desk.path("fleet.toml")).unwrap();
+    fs::write(desk.path("fleet.toml"), text.replace("PLACE", &"y".repeat(50_000))).unwrap();
+    let out = desk.run(&[], &[&card]);
+    assert!(said(&out).contains("the image keeps 49152 free"), "{}", said(&out));
+    fs::write(desk.path("a.img.zst"), zstd::encode_all(&[1; 8192][..], 1).unwrap()).unwrap();
+    let out = desk.run(&[], &[&card]);
+    assert!(said(&out).contains("no FAT32 boot partition"), "{}", said(&out));
+    assert_eq!(fs::read(&card).unwrap(), [0xA5; 4096]);
+}
