@@ -175,6 +175,21 @@ fn ends_cleanly_on_either_signal() {
     }
 }
 
+/// Killed while the modem's port had no power.
+#[test]
+fn what_an_earlier_run_took_from_a_modem_is_given_back() {
+    let place = Place::new();
+    let (port, gone) = (place.root.path().join("disable"), place.root.path().join("gone/disable"));
+    std::fs::write(&port, "1").unwrap();
+    let folder = place.root.path().join("state/1-1");
+    std::fs::create_dir_all(&folder).unwrap();
+    let owed = serde_json::json!({"version": 1, "data": {"files": [port, gone], "back": "0"}});
+    std::fs::write(folder.join("cut.json"), owed.to_string()).unwrap();
+    let _daemon = place.start();
+    assert_eq!(std::fs::read_to_string(port).unwrap(), "0");
+    assert!(!folder.join("cut.json").exists());
+}
+
 #[test]
 fn says_so_when_the_service_is_not_running() {
     let place = Place::new();

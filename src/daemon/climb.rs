@@ -66,3 +66,63 @@ async fn reboot() -> Result<()> {
     .context("systemd-logind does not reboot")?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// A modem at 1-1, with the files that the rungs write to.
+    fn tools(root: &Path, supply: Option<Supply>) -> Tools {
+        let tools = |name: &str| root.join(name);
+        for (file, value) in [
+            ("sys/bus/usb/devices/1-1/authorized", "1"),
+            ("sys/bus/usb/devices/1-0:1.0/usb1-port1/disable", "0"),
+            ("state/1-1/memory.json", "{}"),
+        ] {
+            fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            fs::write(root.join(file), value).unwrap();
+        }
+        Tools { sysfs: tools("sys"), dev: tools("dev"), state: tools("state"), supply }
+    }
+
+    /// Climbs, and gives what `file` had while it lasted, each value once.
+    fn seen(root: &Path, supply: Option<Supply>, rung: Rung, file: &str) -> Result<Vec<String>> {
+        let (tools, modem) = (tools(root, supply), "1-1".parse().unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let read = || fs::read_to_string(root.join(file)).unwrap();
+        let mut values = vec![read()];
+        runtime.block_on(async {
+            let work = climb(&tools, &modem, rung);
+            tokio::pin!(work);
+            loop {
+                let step = tokio::time::timeout(Duration::from_millis(10), &mut work).await;
+                // Between opening and writing it is empty.
+                let value = Some(read()).filter(|value| !value.is_empty());
+                values.extend(value.filter(|value| values.last() != Some(value)));
+                if let Ok(done) = step {
+                    return done;
+                }
+            }
+        })?;
+        Ok(values)
+    }
+
+    #[test]
+    fn each_rung_takes_something_and_gives_it_back() {
+        let root = tempfile::tempdir().unwrap();
+        let authorized = "sys/bus/usb/devices/1-1/authorized";
+        let values = seen(root.path(), None, Rung::UsbReauthorise, authorized).unwrap();
+        assert_eq!(values, ["1", "0", "1"]);
+        let disable = "sys/bus/usb/devices/1-0:1.0/usb1-port1/disable";
+        for whole_hub in [false, true] {
+            let supply = Some(Supply::Usb { whole_hub });
+            let values = seen(root.path(), supply, Rung::PowerCycle, disable).unwrap();
+            assert_eq!(values, ["0", "1", "0"], "{whole_hub}");
+        }
+        let none = seen(root.path(), None, Rung::PowerCycle, disable).unwrap_err().to_string();
+        assert_eq!(none, "there is no way here for the modem's power off and on");
+    }
+}

@@ -42,7 +42,7 @@ impl Lines for Kernel {
     type Held = File;
 
     fn hold(&self, path: &Path, request: LineRequest) -> Result<File> {
-        let chip = File::open(path)?;
+        let chip = File::options().read(true).write(true).open(path)?;
         Ok(get_line(&chip, request)?)
     }
 }
