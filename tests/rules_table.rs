@@ -70,3 +70,32 @@ fn no_rule_reads_what_repeats_or_moves() {
         }
     }
 }
+
+/// Leave to cut what others use too is given only by the owner's word.
+#[test]
+fn the_configuration_gives_leave_to_cut_the_power() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a7670e.toml");
+    let programs: Vec<&str> = rules().filter_map(|line| value(line, "PROGRAM")).collect();
+    let [hub, gpio] = programs[..] else { panic!("{programs:?}") };
+    let gives = |program: &str, text: &str| {
+        std::fs::write(&file, text).unwrap();
+        // udev cuts it at spaces, and looks at the status.
+        let words: Vec<&str> = program.split(' ').collect();
+        let [grep, options, pattern, "/etc/a7670e.toml"] = words[..] else { panic!("{program}") };
+        assert_eq!(grep, "/bin/grep");
+        let mut command = std::process::Command::new("grep");
+        command.args([options, pattern]).arg(&file).status().unwrap().success()
+    };
+    for (text, all_ports, line) in [
+        ("[recovery]\nusb_power = \"hub\"\n", true, false),
+        ("recovery.usb_power='hub'\n", true, false),
+        ("[recovery]\nusb_power = \"port\"\n", false, false),
+        ("[recovery]\n# usb_power = \"hub\"\n#power_gpio = {}\n", false, false),
+        ("recovery = { power_gpio = { chip = \"gpiochip0\", line = 1 } }\n", false, true),
+        ("[recovery.power_gpio]\nchip = \"gpiochip0\"\nline = 1\n", false, true),
+        ("", false, false),
+    ] {
+        assert_eq!((gives(hub, text), gives(gpio, text)), (all_ports, line), "{text}");
+    }
+}

@@ -186,6 +186,25 @@ fn the_network_function_gets_its_name_from_the_kernel_and_nobody_else() {
 
 #[test]
 #[ignore = "needs udevadm and ModemManager's rules, see the head of this file"]
+fn the_service_may_take_its_modem_anew_and_cut_its_port_alone() {
+    let root = bus(&[("1-1.2", 0x9011, a76xx_ecm(0, "usb0"))]);
+    let device = "/sys/bus/usb/devices/1-1.2";
+    let text = sandbox(root.path(), &format!("udevadm test --action=add {device} 2>&1"));
+    let runs: Vec<_> =
+        text.lines().filter_map(|line| line.trim().strip_prefix("RUN{program} : ")).collect();
+    let place = format!("/sys/{}/1-1.2", common::CONTROLLER);
+    assert!(runs.contains(&format!("/bin/chgrp a7670e {place}/authorized").as_str()), "{runs:?}");
+    let ports =
+        format!("for f in {place}/port/disable {place}/port/peer/disable; do [ ! -e $f ] ||");
+    assert_eq!(runs.iter().filter(|run| run.contains(&ports)).count(), 1, "{runs:?}");
+    // In a test udevadm runs no program, and takes it for one that says yes: what
+    // it would say is tried in tests/rules_table.rs.
+    let asked = text.find("Running PROGRAM=\"/bin/grep -Eqs ^[^#]*usb_power").unwrap();
+    assert!(!text[..asked].contains("-port*") && text[asked..].contains("-port*"), "{text}");
+}
+
+#[test]
+#[ignore = "needs udevadm and ModemManager's rules, see the head of this file"]
 fn other_devices_are_left_alone() {
     let root = bus(&[("1-1", 0x9100, a76xx_ecm(0, "usb0"))]);
     for verdict in judge(root.path(), &["tty/ttyUSB1", "net/usb0"]) {
