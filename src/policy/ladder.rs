@@ -64,6 +64,8 @@ pub struct Limit {
     pub per_hour: u32,
     /// Times in any day.
     pub per_day: u32,
+    /// Seconds that an outage must have lasted before it is tried at all.
+    pub after_s: u64,
     /// Seconds of an outage during which it is held back while data is proven to
     /// flow all the same.
     pub spare_s: u64,
@@ -77,14 +79,17 @@ pub const DEFAULT: [Limit; 7] = [
     limit(Rung::CfunCycle, 60, 2, 6, 40),
     limit(Rung::Creset, 120, 2, 4, 20),
     limit(Rung::UsbReauthorise, 120, 1, 2, 10),
-    Limit { enabled: false, ..limit(Rung::PowerCycle, 180, 2, 2, 10) },
-    Limit { enabled: false, ..limit(Rung::Reboot, 1800, 1, 1, 2) },
+    // A modem that somebody pulls out is often put in again within a minute.
+    Limit { enabled: false, after_s: 60, ..limit(Rung::PowerCycle, 180, 2, 2, 10) },
+    // Everything else on the device ends, too: not before all else had its time,
+    // and not because somebody took the modem away for a while.
+    Limit { enabled: false, after_s: HOUR / 2, ..limit(Rung::Reboot, 1800, 1, 1, 2) },
 ];
 
 const fn limit(rung: Rung, wait_s: u64, tries: u32, per_hour: u32, per_day: u32) -> Limit {
     // All but another look end the data path.
     let spare_s = if matches!(rung, Rung::Reprobe) { 0 } else { SPARE_S };
-    Limit { rung, enabled: true, wait_s, tries, per_hour, per_day, spare_s }
+    Limit { rung, enabled: true, wait_s, tries, per_hour, per_day, after_s: GRACE_S, spare_s }
 }
 
 /// Data that flows is worth more than an AT port that answers, but not for ever:
@@ -222,14 +227,13 @@ impl Ladder {
         let settled = self.history.tried.last().map_or(0, |last| {
             last.at.min(wall) + self.limit(last.rung).map_or(0, |limit| limit.wait_s)
         });
-        let at = settled.max(since + GRACE_S);
         let usable = |limit: &&Limit| limit.enabled && helps(limit.rung, verdict);
         // The lowest rung with tries left; when all are used up, the cheapest to
         // come free again, so that it goes on for ever, as often as limits allow.
         let fresh =
             self.limits.iter().filter(usable).find(|limit| self.used(limit.rung) < limit.tries);
         let choice = |limit: &Limit| {
-            let at = at.max(self.free_at(wall, limit));
+            let at = settled.max(since + limit.after_s).max(self.free_at(wall, limit));
             let spared = if self.flows { since.saturating_add(limit.spare_s) } else { 0 };
             Step { rung: limit.rung, at: at.max(spared), held: spared > at.max(wall) }
         };

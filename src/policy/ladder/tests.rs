@@ -25,8 +25,22 @@ fn climbs_from_the_cheapest_to_the_dearest() {
     }
     assert!(climbed.is_sorted(), "{climbed:?}");
     assert_eq!(climbed.len(), 12);
-    // A reboot is the end of a quarter of an hour's trying, not of a moment's.
-    assert!((800..3600).contains(&(wall - START)), "{}", wall - START);
+    // A reboot is the end of half an hour's trying, not of a moment's.
+    assert!((1800..3600).contains(&(wall - START)), "{}", wall - START);
+}
+
+#[test]
+fn a_modem_that_is_taken_away_does_not_reboot_the_device_at_once() {
+    let mut limits = full();
+    // As shipped: no way to cut the power, but reboots allowed.
+    limits.iter_mut().filter(|it| it.rung == Rung::PowerCycle).for_each(|it| it.enabled = false);
+    let mut ladder = Ladder::new(limits, History::default());
+    let step = ladder.assess(START, Verdict::NoModem).unwrap();
+    assert_eq!((step.rung, step.at), (Rung::Reboot, START + HOUR / 2));
+    // Back, and away again: the time begins anew.
+    ladder.assess(START + 600, Verdict::Online);
+    let step = ladder.assess(START + 700, Verdict::NoModem).unwrap();
+    assert_eq!((step.rung, step.at), (Rung::Reboot, START + 700 + HOUR / 2));
 }
 
 #[test]
