@@ -35,14 +35,6 @@ pub fn all() -> Vec<Scenario> {
         online("ecm-online", "a7670e-ecm"),
         online("rndis-online", "a7670e-rndis"),
         online("ndis-online", "sim7600-ndis"),
-        trouble(
-            "sim-removed",
-            r#"{"effect": "sim_removed"}"#,
-            "no-sim",
-            r#"{"effect": "sim_inserted"}"#,
-        ),
-        trouble("denied", r#"{"effect": "denied"}"#, "denied", r#"{"effect": "coverage"}"#),
-        trouble("roaming", r#"{"effect": "roaming"}"#, "denied", r#"{"effect": "coverage"}"#),
     ]
 }
 
@@ -73,26 +65,6 @@ fn online(name: &'static str, profile: &'static str) -> Scenario {
             run("nothing left", "ip rule show; ip route show table all", Until::Holds(nothing), 10),
             verdict("online again", "online", 90),
             run("a page again", PAGE, Until::Says("200000"), 60),
-        ],
-    )
-}
-
-/// Something goes wrong while it is online, is told by its name, and is over.
-fn trouble(
-    name: &'static str,
-    fault: &'static str,
-    told: &'static str,
-    cure: &'static str,
-) -> Scenario {
-    served(
-        name,
-        "a7670e-ecm",
-        vec![
-            Step::Inflict(fault),
-            verdict("told", told, 120),
-            run("no default route", "ip -4 route show default", Until::Silent, 10),
-            Step::Inflict(cure),
-            verdict("over", "online", 120),
         ],
     )
 }
