@@ -2,7 +2,7 @@
 //! SBOM, manifest and signature.
 
 mod atomic;
-mod bmap;
+pub mod bmap;
 mod manifest;
 pub mod mapped;
 mod records;

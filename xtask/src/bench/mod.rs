@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what is fast, beside what else does the same.
 
+mod flash;
 mod image;
 mod mkosi;
 mod online;
@@ -24,6 +25,8 @@ pub enum Subject {
     Rootfs,
     /// From the modem's first word to online, beside ModemManager.
     Online,
+    /// Writing slow cards, one and many at once, beside dd.
+    Flash,
 }
 
 /// Measures and prints a table.
@@ -35,6 +38,7 @@ pub fn run(ctx: &Context, subject: Subject) -> Result<()> {
     match subject {
         Subject::Image | Subject::Rootfs => rootfs::run(ctx, &mut table)?,
         Subject::Online => online::run(ctx, &mut table)?,
+        Subject::Flash => flash::run(ctx, &mut table)?,
     }
     print!("{}", table.text());
     Ok(())
