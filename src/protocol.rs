@@ -1,6 +1,8 @@
 //! The control protocol between `a7670e run` and whoever asks it: one JSON
 //! object a line, described for other programs in `docs/control-protocol.md`.
 
+mod messages;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use crate::at::{self, AtError, Command};
 use crate::modem::inventory::{Modem, Unrecognised};
 use crate::modem::usb_path::UsbPath;
 use crate::session::Report;
+pub use messages::{MessagesCall, SmsEvent, SmsList, Text, Watching};
 
 /// The version of the protocol that this program speaks.
 pub const VERSION: u32 = 1;
@@ -48,6 +51,12 @@ pub struct Params {
     /// Seconds that the modem may take; none for what its manual says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<u16>,
+    /// A text message to send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Text>,
+    /// The number of a text message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
 }
 
 impl Params {
@@ -75,6 +84,15 @@ pub enum Call {
         /// Which modem; none for the only one.
         modem: Option<UsbPath>,
     },
+    /// Something about text messages.
+    Messages {
+        /// Which modem; none for the only one.
+        modem: Option<UsbPath>,
+        /// What.
+        call: MessagesCall,
+    },
+    /// Tell of text messages from now on.
+    Watch,
 }
 
 /// A reply.
@@ -126,6 +144,12 @@ pub enum FailureCode {
     NoAnswer,
     /// The daemon could not do it; the message says why.
     Failed,
+    /// The modem, or the configuration, has no text messages.
+    Unsupported,
+    /// It must not be done, or cannot be now.
+    Refused,
+    /// There is no such text message.
+    NoMessage,
 }
 
 /// Result of the method `status`.
@@ -215,7 +239,18 @@ pub fn parse(line: &[u8]) -> Result<(u64, Call), Reply<()>> {
     }
     let request: Request =
         serde_json::from_slice(line).map_err(|error| bad(id, error.to_string()))?;
-    let Params { modem, command, timeout_s } = request.params;
+    if request.method.starts_with("sms-") {
+        let method = request.method.clone();
+        return messages::parse(request).map_err(|why| match why {
+            Some(why) => bad(id, why),
+            None => unknown(id, &method),
+        });
+    }
+    let Params { modem, command, timeout_s, message, id: number } = request.params;
+    if message.is_some() || number.is_some() {
+        let why = format!("`{}` takes neither `message` nor `id`", request.method);
+        return Err(bad(id, why));
+    }
     let call = match (request.method.as_str(), modem, command, timeout_s) {
         ("status", None, None, None) => Call::Status,
         ("transcript", modem, None, None) => Call::Transcript { modem },
@@ -230,13 +265,17 @@ pub fn parse(line: &[u8]) -> Result<(u64, Call), Reply<()>> {
         (method @ ("status" | "transcript"), ..) => {
             return Err(bad(id, format!("`{method}` takes no such parameter")));
         }
-        (other, ..) => {
-            let message =
-                format!("there is no method `{other}`; there are `status`, `at`, `transcript`");
-            return Err(failed(id, FailureCode::UnknownMethod, message));
-        }
+        (other, ..) => return Err(unknown(id, other)),
     };
     Ok((id, call))
+}
+
+fn unknown(id: u64, method: &str) -> Reply<()> {
+    let message = format!(
+        "there is no method `{method}`; there are `status`, `at`, `transcript`, `sms-send`, \
+         `sms-list`, `sms-outbox`, `sms-show`, `sms-delete`, `sms-watch`"
+    );
+    failed(id, FailureCode::UnknownMethod, message)
 }
 
 /// What came of a command, as a reply.
@@ -305,6 +344,12 @@ mod tests {
         let line = block(r#"    {"v":1,"id":8,"result""#);
         let reply: Reply<AtAnswer> = serde_json::from_str(&line).unwrap();
         assert_eq!(serde_json::to_string(&reply).unwrap(), line);
+        let line = block(r#"    {"v":1,"id":9,"result""#);
+        let reply: Reply<SmsList> = serde_json::from_str(&line).unwrap();
+        assert_eq!(serde_json::to_string(&reply).unwrap(), line);
+        let line = block(r#"    {"v":1,"id":10,"modem""#);
+        let event: SmsEvent = serde_json::from_str(&line).unwrap();
+        assert_eq!(serde_json::to_string(&event).unwrap(), line);
     }
 
     #[test]
@@ -318,6 +363,15 @@ mod tests {
             (r#"{"v":1,"id":3,"method":"at"}"#, 3, "bad-request"),
             (r#"{"v":1,"id":3,"method":"at","params":{"command":"ATD*99#"}}"#, 3, "bad-request"),
             (r#"{"v":1,"id":3,"method":"at","params":{"command":"AT\rAT"}}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"status","params":{"id":1}}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"sms-send"}"#, 3, "bad-request"),
+            (
+                r#"{"v":1,"id":3,"method":"sms-send","params":{"message":{"to":["x"],"text":""}}}"#,
+                3,
+                "bad-request",
+            ),
+            (r#"{"v":1,"id":3,"method":"sms-show"}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"sms-burn"}"#, 3, "unknown-method"),
             (r#"{"v":2,"id":4,"verb":"x"}"#, 4, "unsupported-version"),
             (r#"{"v":1,"id":5,"method":"reboot"}"#, 5, "unknown-method"),
         ] {

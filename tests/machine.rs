@@ -128,7 +128,10 @@ impl Pair {
                         self.path = false;
                     }
                     Action::Remember(memory) => self.memory = memory,
-                    Action::ReopenPort | Action::Answer { .. } | Action::Changed => {}
+                    Action::ReopenPort
+                    | Action::Answer { .. }
+                    | Action::Message(_)
+                    | Action::Changed => {}
                 }
             }
             let registered = self.machine.state().registration.is_some();

@@ -16,6 +16,8 @@ use common::tree;
 
 #[path = "online/kills.rs"]
 mod kills;
+#[path = "online/messages.rs"]
+mod messages;
 #[path = "online/rig.rs"]
 mod rig;
 #[path = "online/router.rs"]

@@ -25,6 +25,13 @@ Commands:
   signal     How well the modem hears; with --watch a line a second.
   usage      Data used this month, what is left, and what it comes to.
   at CMD     Sends an AT command through the service: a7670e at AT+CSQ
+  sms send --to NUMBER [--to NUMBER]... TEXT|-
+             Sends a text message, or what standard input has: --report for a
+             status report, --validity 1d, --priority high, --flash. It is on
+             the disk when the command ends, and is sent as soon as it can be.
+  sms list, outbox, show N, delete N, watch
+             Messages that came and went; watch: a line of JSON for each thing
+             that happens.
   record FILE  Records what is said on the AT port to FILE, with all that tells
              who you are replaced, for the emulator and for bug reports.
   test [URL] Latency, loss and bandwidth through the modem, within a budget of
@@ -45,7 +52,7 @@ Commands:
 Options of all but run, check-config and net-name:
   --modem PLACE    the modem at this place on the USB bus, for example 1-1.2
   --socket PATH    the control socket (default /run/a7670e/control.sock)
-  --json           status, why, plan, usage, at, test, doctor: JSON, not text
+  --json           status, why, plan, usage, at, test, doctor, sms: JSON, not text
   --watch          status, why, signal: again every second, until Ctrl-C
   --timeout S      at: seconds that the modem may take
   --seconds S      record: how long (default 60)
@@ -119,6 +126,8 @@ pub enum Question {
         /// Most bytes to spend.
         bytes: u64,
     },
+    /// Text messages.
+    Sms(super::sms::Wanted),
     /// Ask the modem all there is to ask.
     Doctor,
     /// Record the AT port.
@@ -162,6 +171,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
         "run" => run(&mut parser),
         "check-config" => check_config(&mut parser),
         "net-name" => net_name(&mut parser),
+        "sms" => super::sms::parse(&mut parser),
         "status" | "why" | "plan" | "signal" | "usage" | "metrics" | "doctor" | "at" | "record"
         | "test" => ask(&command, &mut parser),
         other => Err(format!("there is no command `{other}`").into()),

@@ -22,8 +22,12 @@ pub struct Refused;
 /// # Errors
 /// [`Refused`]; there is no answer.
 pub fn at(client: &mut Client, asked: &Asked, command: &str, timeout_s: Option<u16>) -> Result<()> {
-    let params =
-        Params { modem: asked.modem.clone(), command: Some(command.to_owned()), timeout_s };
+    let params = Params {
+        modem: asked.modem.clone(),
+        command: Some(command.to_owned()),
+        timeout_s,
+        ..Params::default()
+    };
     let answer: AtAnswer = client.ask("at", params, LONGEST)?;
     if asked.json {
         write_out(&super::line(&answer)?)?;

@@ -42,7 +42,7 @@ struct Summary<'a>(&'a Config);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Config { modem, cellular, network, policy, recovery, data } = self.0;
+        let Config { modem, cellular, network, policy, recovery, data, sms } = self.0;
         writeln!(f, "AT port       {:?}", modem.control)?;
         writeln!(f, "PIN           {}", secret(modem.pin.as_ref()))?;
         writeln!(f, "USB mode      {:?}", modem.usb_mode)?;
@@ -92,9 +92,16 @@ impl fmt::Display for Summary<'_> {
         match data.cap {
             Some(cap) => {
                 let day = data.reset_day;
-                writeln!(f, "data cap      {} bytes a month, from day {day}", cap.0)
+                writeln!(f, "data cap      {} bytes a month, from day {day}", cap.0)?;
             }
-            None => writeln!(f, "data cap      none"),
+            None => writeln!(f, "data cap      none")?,
+        }
+        match sms.enabled {
+            true if sms.per_hour > 0 => {
+                writeln!(f, "text messages {} an hour at most", sms.per_hour)
+            }
+            true => writeln!(f, "text messages without a limit"),
+            false => writeln!(f, "text messages switched off"),
         }
     }
 }

@@ -96,6 +96,22 @@ impl Client {
     }
 }
 
+impl Client {
+    /// The next line that the service sends unasked, however long that takes.
+    ///
+    /// # Errors
+    /// The connection is closed, or the line is not what was expected.
+    pub fn next_line<T: DeserializeOwned>(&mut self) -> Result<T> {
+        self.stream.get_mut().set_read_timeout(None)?;
+        let mut line = Vec::new();
+        (&mut self.stream).take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line)?;
+        if line.is_empty() {
+            bail!("the service has ended");
+        }
+        serde_json::from_slice(&line).context("the service tells something unknown")
+    }
+}
+
 /// Writes to standard output. A reader that has seen enough (`| head`) ends the
 /// program, and is no error.
 ///

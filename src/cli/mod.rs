@@ -9,6 +9,7 @@ mod metrics;
 mod plan;
 mod record;
 mod signal;
+mod sms;
 mod status;
 mod test;
 mod usage;
@@ -80,6 +81,7 @@ fn ask(question: &Question, asked: &Asked) -> Result<()> {
         Question::Test { target, bytes } => {
             return test::test(&mut client, asked, target, *bytes);
         }
+        Question::Sms(wanted) => return sms::run(&mut client, asked, wanted),
         Question::Doctor => return doctor::doctor(&mut client, asked),
         Question::Status => status::render,
         Question::Why => why::render,

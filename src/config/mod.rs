@@ -9,6 +9,7 @@ mod place;
 mod recovery;
 mod schema;
 mod secret;
+mod sms;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -17,6 +18,7 @@ pub use load::{ConfigError, ProviderFile, check, load, parse};
 pub use recovery::{Chip, PowerGpio, Recovery, UsbPower};
 pub use schema::{Cellular, Config, Control, Data, Dns, Modem, Network, Policy, Probe, UsbMode};
 pub use secret::SecretValue;
+pub use sms::{Sms, Span};
 pub use values::{AuthChoice, Bands, ByteSize, Digits, Page, Plain, Roaming};
 
 /// Where the configuration is.

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::recovery::Recovery;
 use super::secret::SecretValue;
+use super::sms::Sms;
 use super::values::{AuthChoice, Bands, ByteSize, Digits, Page, Plain, Roaming};
 use crate::modem::machine::Modes;
 
@@ -23,6 +24,8 @@ pub struct Config {
     pub recovery: Recovery,
     /// How much data may flow.
     pub data: Data,
+    /// Text messages.
+    pub sms: Sms,
 }
 
 /// `[modem]`.

@@ -78,6 +78,8 @@ fn errors_have_place_and_remedy() {
             "x.toml:2:55: `recovery.power_gpio.off_ms`: ",
             "100 to 30000",
         ),
+        ("[sms]\nvalidity = \"1\"\n", "x.toml:2:12: `sms.validity`: ", "\"1d\""),
+        ("[sms]\nallow_to = [\"+2*9\"]\n", "x.toml:2:12: `sms.allow_to`: ", "+2547*"),
         ("[data\n", "x.toml:1:6: ", "]"),
     ] {
         let error = error(text);
@@ -153,7 +155,8 @@ fn the_example_has_every_key_and_the_defaults_where_it_says_so() {
     let bare = Config::default();
     assert_eq!((&config.policy, &config.network), (&bare.policy, &bare.network));
     let table: toml::Table = text.parse().unwrap();
-    let parts = ["modem", "cellular", "network", "network.probe", "policy", "recovery", "data"];
+    let parts =
+        ["modem", "cellular", "network", "network.probe", "policy", "recovery", "data", "sms"];
     for part in parts {
         // The refusal of an unknown key names all that there are.
         let refusal = error(&format!("[{part}]\nzzz = 1\n"));

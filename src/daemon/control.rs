@@ -10,10 +10,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::broadcast;
 use tokio::time::timeout;
 
 use super::registry::Reader;
-use crate::protocol::{FailureCode, MAX_LINE, Reply, failed};
+use crate::modem::usb_path::UsbPath;
+use crate::protocol::{FailureCode, MAX_LINE, Reply, SmsEvent, VERSION, failed};
+use crate::sms::desk::News;
 
 /// Connections served at once; more are told that the daemon is busy. Each
 /// costs a few kilobytes.
@@ -97,7 +100,41 @@ pub async fn serve(mut stream: UnixStream, reader: &Reader) -> Result<()> {
             // The client closed after a last line without its newline.
             _ => {}
         }
+        // Before the answer: from that on nothing is missed.
+        let watch = reader.watch(&line);
         send(&mut writer, &reader.answer(&line).await).await?;
+        if let Some((id, news)) = watch {
+            return follow(&mut lines, &mut writer, id, news).await;
+        }
+    }
+}
+
+/// Tells a client of messages until it leaves; what it says is not heard.
+async fn follow(
+    lines: &mut (impl AsyncRead + Unpin),
+    writer: &mut tokio::net::unix::WriteHalf<'_>,
+    id: u64,
+    mut news: broadcast::Receiver<(UsbPath, News)>,
+) -> Result<()> {
+    let mut heard = [0; 256];
+    loop {
+        tokio::select! {
+            told = news.recv() => match told {
+                Ok((modem, news)) => {
+                    let event = SmsEvent { v: VERSION, id, modem, news };
+                    send(writer, &serde_json::to_vec(&event)?).await?;
+                }
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    bail!("a client that watches messages is {missed} behind");
+                }
+                Err(broadcast::error::RecvError::Closed) => return Ok(()),
+            },
+            read = lines.read(&mut heard) => {
+                if read? == 0 {
+                    return Ok(());
+                }
+            }
+        }
     }
 }
 

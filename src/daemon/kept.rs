@@ -13,6 +13,7 @@ use crate::modem::usb_path::UsbPath;
 use crate::policy::budget::Usage;
 use crate::policy::ladder::History;
 use crate::session::Kept;
+use crate::sms::spool::{Folder, Store};
 use crate::state::{Loaded, StateFile};
 
 /// The files of one modem. The place on the bus names it, as nothing else of a
@@ -21,6 +22,7 @@ pub struct Files {
     memory: StateFile,
     history: StateFile,
     usage: StateFile,
+    messages: Store<Folder>,
 }
 
 impl Files {
@@ -35,6 +37,10 @@ impl Files {
             memory: StateFile::new(&folder, "memory", 1),
             history: StateFile::new(&folder, "history", 1),
             usage: StateFile::new(&folder, "usage", 1),
+            messages: Store::new(
+                Folder::new(folder.join("sms"))
+                    .with_context(|| format!("cannot make {}/sms", folder.display()))?,
+            ),
         })
     }
 
@@ -42,11 +48,12 @@ impl Files {
     ///
     /// # Errors
     /// A file is there but cannot be read.
-    pub fn load(&self) -> Result<Kept> {
+    pub fn load(&mut self) -> Result<Kept> {
         Ok(Kept {
             memory: load(&self.memory)?,
             history: load(&self.history)?,
             usage: load(&self.usage)?,
+            messages: self.messages.load()?,
             boot: boot(),
         })
     }
@@ -62,6 +69,11 @@ impl Files {
     /// Keeps what the ladder tried. Told of, and no more, when it cannot be.
     pub fn keep(&self, history: &History) {
         save(&self.history, history);
+    }
+
+    /// The messages' files.
+    pub fn messages(&mut self) -> &mut Store<Folder> {
+        &mut self.messages
     }
 
     /// Keeps the count of data. Told of, and no more, when it cannot be.

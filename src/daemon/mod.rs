@@ -10,6 +10,7 @@ mod cut;
 mod gpio;
 mod kept;
 pub mod log;
+mod messages;
 mod modemmanager;
 mod network;
 mod port;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Error, Result, anyhow};
-use tokio::sync::{OnceCell, mpsc, oneshot, watch};
+use tokio::sync::{OnceCell, broadcast, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
@@ -23,9 +23,13 @@ use crate::modem::usb_path::UsbPath;
 use crate::net::dns::Dns;
 use crate::net::dns::file::ResolvFile;
 use crate::protocol::{
-    self, Call, DaemonStatus, FailureCode, ModemStatus, Reply, Status, Transcript,
+    self, Call, DaemonStatus, FailureCode, ModemStatus, Reply, Status, Transcript, Watching,
 };
 use crate::session::{Device, DnsScope, Settings};
+use crate::sms::desk::{News, NotDone};
+
+/// News of messages that a slow listener may be behind before it misses some.
+const NEWS: usize = 256;
 
 /// What is known, for the tasks of clients.
 #[derive(Clone, Default)]
@@ -47,7 +51,7 @@ pub struct Registry {
 /// A client's view.
 pub struct Reader {
     known: watch::Receiver<Known>,
-    started: Instant,
+    shared: Arc<Shared>,
 }
 
 impl Registry {
@@ -78,6 +82,7 @@ impl Registry {
             dns,
             bus: OnceCell::new(),
             start: Instant::now(),
+            news: broadcast::channel(NEWS).0,
         };
         Ok(Registry {
             dev: options.dev.clone(),
@@ -157,7 +162,7 @@ impl Registry {
 
     /// For a client.
     pub fn reader(&self) -> Reader {
-        Reader { known: self.known.subscribe(), started: self.shared.start }
+        Reader { known: self.known.subscribe(), shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -205,6 +210,21 @@ impl Reader {
                     Err(reply) => encode(&reply),
                 }
             }
+            Call::Messages { modem, call } => {
+                let (answer, result) = oneshot::channel();
+                let sent = self.send(id, modem.as_ref(), Order::Messages(call, answer));
+                let result = match sent {
+                    Ok(()) => result.await.map_err(|_| no_modem(id)),
+                    Err(reply) => Err(reply),
+                };
+                match result {
+                    Ok(Ok(page)) => encode(&protocol::done(id, page)),
+                    Ok(Err(why)) => encode(&not_done(id, &why)),
+                    Err(reply) => encode(&reply),
+                }
+            }
+            // Before: it is answered by more than a line.
+            Call::Watch => encode(&protocol::done(id, Watching { watching: true })),
             Call::Transcript { modem } => {
                 let (answer, text) = oneshot::channel();
                 let sent = self.send(id, modem.as_ref(), Order::Transcript(answer));
@@ -220,6 +240,15 @@ impl Reader {
                     Err(reply) => encode(&reply),
                 }
             }
+        }
+    }
+
+    /// The news of messages from now on, if the line asks for them, and the
+    /// number of the request.
+    pub fn watch(&self, line: &[u8]) -> Option<(u64, broadcast::Receiver<(UsbPath, News)>)> {
+        match protocol::parse(line) {
+            Ok((id, Call::Watch)) => Some((id, self.shared.news.subscribe())),
+            _ => None,
         }
     }
 
@@ -259,12 +288,21 @@ impl Reader {
             daemon: DaemonStatus {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 pid: std::process::id(),
-                uptime_s: self.started.elapsed().as_secs(),
+                uptime_s: self.shared.start.elapsed().as_secs(),
             },
             modems,
             unrecognised: known.inventory.unrecognised.clone(),
         }
     }
+}
+
+fn not_done(id: u64, why: &NotDone) -> Reply<()> {
+    let code = match why {
+        NotDone::Unsupported(_) => FailureCode::Unsupported,
+        NotDone::Refused(_) => FailureCode::Refused,
+        NotDone::NoMessage(_) => FailureCode::NoMessage,
+    };
+    protocol::failed(id, code, why.to_string())
 }
 
 fn no_modem(id: u64) -> Reply<()> {

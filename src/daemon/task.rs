@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::sync::{OnceCell, broadcast, mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::climb::{Tools, climb};
@@ -29,7 +29,9 @@ use crate::net::dns::Dns;
 use crate::net::plan::Plan;
 use crate::net::probe::{self, Target};
 use crate::net::solicit::solicit;
+use crate::protocol::{MessagesCall, SmsList};
 use crate::session::{Action, Clock, Device, Event, Report, Session, Settings};
+use crate::sms::desk::{News, NotDone};
 
 /// Wait after the kernel gave no list of the network.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -44,6 +46,8 @@ pub struct Shared {
     pub bus: OnceCell<zbus::Connection>,
     /// Where the clock of all sessions starts.
     pub start: Instant,
+    /// What becomes of text messages, for whoever listens.
+    pub news: broadcast::Sender<(UsbPath, News)>,
 }
 
 impl Shared {
@@ -55,7 +59,7 @@ impl Shared {
         self.bus.get_or_try_init(zbus::Connection::system).await
     }
 
-    fn clock(&self) -> Clock {
+    pub(super) fn clock(&self) -> Clock {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Clock { now: self.start.elapsed(), wall: wall.as_secs() }
     }
@@ -74,6 +78,8 @@ pub enum Order {
     /// Tell what was said on the port since the last time, shortened; the first
     /// time begins the recording.
     Transcript(oneshot::Sender<io::Result<String>>),
+    /// Something about text messages.
+    Messages(MessagesCall, oneshot::Sender<Result<SmsList, NotDone>>),
     /// Take down what was set up, and end.
     Stop,
 }
@@ -83,10 +89,10 @@ pub type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
 /// The task. Dropped, it leaves the network as it is.
 pub struct Task {
-    path: UsbPath,
-    shared: Arc<Shared>,
-    session: Session,
-    files: Files,
+    pub(super) path: UsbPath,
+    pub(super) shared: Arc<Shared>,
+    pub(super) session: Session,
+    pub(super) files: Files,
     port: Option<Port>,
     opening: Pending<io::Result<OwnedFd>>,
     dhcp: Option<Socket>,
@@ -113,7 +119,7 @@ impl Task {
         settings: Settings,
         folder: &Path,
     ) -> Result<Task> {
-        let files = Files::new(folder, &path)?;
+        let mut files = Files::new(folder, &path)?;
         let session = Session::new(settings, files.load()?);
         Ok(Task {
             path,
@@ -142,7 +148,7 @@ impl Task {
     /// What the session asks for cannot be kept.
     pub async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> Result<()> {
         loop {
-            self.carry_out();
+            _ = self.carry_out();
             let due = self.shared.start + self.session.next_event();
             let mut event = None;
             tokio::select! {
@@ -209,6 +215,11 @@ impl Task {
                 _ = answer.send(self.transcript(now));
                 None
             }
+            Order::Messages(call, answer) => {
+                // Who asked may have left.
+                _ = answer.send(self.messages(call));
+                None
+            }
             Order::Stop => None,
         }
     }
@@ -269,19 +280,28 @@ impl Task {
         }
     }
 
-    /// Does what the session says, in order.
-    fn carry_out(&mut self) {
+    /// Does what the session says, in order; whether all messages were kept.
+    pub(super) fn carry_out(&mut self) -> bool {
+        let mut kept = true;
         loop {
             let actions = self.session.take();
             if actions.is_empty() {
-                return;
+                return kept;
             }
             let mut silenced = false;
             for action in actions {
-                if silenced && matches!(action, Action::Write(_)) {
+                if silenced && matches!(action, Action::Write(_) | Action::Tell(_)) {
                     continue;
                 }
                 match action {
+                    // After one that was not kept the rest waits, too.
+                    Action::KeepMessage(_) | Action::ForgetMessage(_) if !kept => {}
+                    Action::KeepMessage(record) => {
+                        if let Err(error) = self.files.messages().keep(&record) {
+                            (kept, silenced) = (false, true);
+                            self.not_kept(&error);
+                        }
+                    }
                     Action::Remember(memory) => {
                         if let Err(error) = self.files.remember(&memory) {
                             // What must not be forgotten must not be done.
@@ -332,7 +352,14 @@ impl Task {
             }
             Action::Probe { link, servers, target } => self.ask(link, &servers, target),
             // Handled before.
-            Action::Remember(_) => {}
+            Action::Remember(_) | Action::KeepMessage(_) => {}
+            Action::ForgetMessage(id) => {
+                if let Err(error) = self.files.messages().forget(id) {
+                    tracing::error!("modem at {}: {error}", self.path);
+                }
+            }
+            // Nobody listens: as well.
+            Action::Tell(news) => _ = self.shared.news.send((self.path.clone(), *news)),
             Action::Keep(history) => self.files.keep(&history),
             Action::Count(usage) => self.files.count(&usage),
             Action::Climb(rung) => {

@@ -10,6 +10,7 @@
 //! - What was done is seen again: every plan is followed by a look.
 
 mod evidence;
+mod messages;
 mod network;
 mod report;
 mod routers;
@@ -117,6 +118,7 @@ pub struct Session {
     timers: evidence::Timers,
     verdict: Verdict,
     next_tick: Duration,
+    desk: messages::Messages,
     actions: Vec<Action>,
 }
 
@@ -128,6 +130,7 @@ impl Session {
             prover: Prover::new(settings.probe.clone()),
             ladder: Ladder::new(settings.limits.clone(), kept.history),
             budget: Budget::new(settings.rules, kept.usage),
+            desk: messages::Messages::new(settings.messages.clone(), kept.messages),
             kept_memory: kept.memory,
             boot: kept.boot,
             settings,
@@ -225,6 +228,7 @@ impl Session {
         if let Some(dhcp) = &mut self.dhcp {
             dhcp.advance(now);
         }
+        self.desk.advance(clock);
         if now >= self.next_look {
             self.look();
         }
@@ -244,7 +248,8 @@ impl Session {
         let probe = self.may_probe().then(|| self.prover.next_event());
         let retry = self.retry.filter(|_| !self.busy);
         let routers = self.next_solicitation();
-        let due = [machine, dhcp, port, look, probe, retry, routers, self.climb];
+        let desk = self.desk.next_event();
+        let due = [machine, dhcp, port, look, probe, retry, routers, self.climb, desk];
         due.into_iter().flatten().fold(self.next_tick, Duration::min)
     }
 
@@ -346,31 +351,7 @@ impl Session {
                 None => Port::Closed { next: None },
             };
         }
-        let mut changed = false;
-        for action in self.machine.as_mut().map(Machine::take).unwrap_or_default() {
-            match action {
-                machine::Action::Write(bytes) => self.actions.push(Action::Write(bytes)),
-                machine::Action::ReopenPort => {
-                    self.actions.push(Action::ClosePort);
-                    self.port = Port::Closed { next: Some(now.saturating_add(REOPEN)) };
-                }
-                machine::Action::DataPathReady { .. } => self.path = Path::Up,
-                machine::Action::DataPathLost { .. } => {
-                    // That the port is gone says nothing about the data.
-                    let unknown = self.phase() == Phase::NoPort;
-                    self.path = if unknown { Path::Unknown } else { Path::Down };
-                    self.adopted = self.lease().map(|lease| lease.address);
-                }
-                machine::Action::Answer { id, result } => {
-                    self.actions.push(Action::Answer { id, result });
-                }
-                machine::Action::Remember(memory) => {
-                    self.kept_memory = memory.clone();
-                    self.actions.push(Action::Remember(memory));
-                }
-                machine::Action::Changed => changed = true,
-            }
-        }
+        let mut changed = self.converse(clock);
         if matches!(
             self.phase(),
             Phase::NoSim

@@ -42,6 +42,8 @@ pub struct Settings {
     pub limits: Vec<Limit>,
     /// The data budget.
     pub rules: Rules,
+    /// Text messages; `None` for none.
+    pub messages: Option<crate::sms::spool::Settings>,
 }
 
 /// Who gets the name servers.
@@ -118,6 +120,7 @@ impl Settings {
                 first_day: config.data.reset_day,
                 reserve: RESERVE,
             },
+            messages: config.sms.settings(),
         })
     }
 }

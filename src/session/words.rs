@@ -11,6 +11,8 @@ use crate::net::plan::{Plan, Step};
 use crate::net::probe::{Outcome, Target};
 use crate::policy::budget::Usage;
 use crate::policy::ladder::{History, Rung};
+use crate::sms::desk::News;
+use crate::sms::spool;
 
 /// Time and date. They may jump apart: the date is set when the network comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +132,13 @@ pub enum Action {
         /// What came of it.
         result: Result<Reply, AtError>,
     },
+    /// Keep this message before anything that follows is done; else
+    /// [`super::Session::restore_messages`], and nothing that follows.
+    KeepMessage(spool::Record),
+    /// Forget this message.
+    ForgetMessage(u64),
+    /// Tell whoever listens what became of a message.
+    Tell(Box<News>),
     /// A line for the log: the verdict is another, or a rung is used.
     Say(String),
     /// [`Session::report`] has news.
@@ -145,6 +154,8 @@ pub struct Kept {
     pub history: History,
     /// Of the budget.
     pub usage: Usage,
+    /// Of the desk.
+    pub messages: spool::Kept,
     /// Identifies this boot; see [`crate::policy::budget::Reading::boot`].
     pub boot: u64,
 }

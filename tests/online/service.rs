@@ -30,7 +30,7 @@ pub const NO_BUS: &str = "unix:path=/nonexistent";
 /// The service.
 pub struct Service {
     pub child: Child,
-    socket: PathBuf,
+    pub socket: PathBuf,
 }
 
 impl Service {

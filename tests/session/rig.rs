@@ -11,6 +11,7 @@ use a7670e::modem::machine::Phase;
 use a7670e::policy::ladder::Rung;
 use a7670e::policy::verdict::Verdict;
 use a7670e::session::{Clock, Device, Event, Kept, Session, Settings};
+use a7670e::sms::desk::News;
 use a7670e_emulator::data::DataPath;
 use a7670e_emulator::data::far::FarEnd;
 use a7670e_emulator::fault::{Effect, FaultScript};
@@ -61,6 +62,8 @@ pub struct Rig {
     pub actions: usize,
     /// What was said, and when.
     pub said: Vec<(Duration, String)>,
+    /// What was told of messages.
+    pub news: Vec<News>,
     /// Commands sent to the modem.
     pub sent: Vec<(Duration, String)>,
     /// Rungs that the session cannot climb alone.
@@ -106,6 +109,7 @@ impl Rig {
             kill: None,
             actions: 0,
             said: Vec::new(),
+            news: Vec::new(),
             sent: Vec::new(),
             climbed: Vec::new(),
             rungs: Vec::new(),
@@ -169,6 +173,11 @@ impl Rig {
         self.kept.boot += 1;
         self.inflict(Effect::UsbGone { for_ms: BOOT.as_millis() as u64 / 2 });
         self.later(BOOT, Due::Start);
+    }
+
+    /// Carries out what a call of the session has left.
+    pub fn carry_out(&mut self) {
+        self.settle();
     }
 
     pub fn inflict(&mut self, effect: Effect) {

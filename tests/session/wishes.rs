@@ -43,5 +43,6 @@ pub fn settings() -> Settings {
         },
         limits: DEFAULT.to_vec(),
         rules: Rules { cap: None, first_day: 1, reserve: 1_500_000 },
+        messages: Some(a7670e::sms::spool::Settings::default()),
     }
 }

@@ -216,7 +216,11 @@ impl Channel {
             }
             Mode::Probing(probe) => match probe.advance(now) {
                 Step::Wait => {}
-                Step::Send => self.output.push_back(Output::Write(b"AT\r".to_vec())),
+                Step::Send { leave } => {
+                    let probe =
+                        if leave { &[ESCAPE, b'\r', b'A', b'T', b'\r'][..] } else { b"AT\r" };
+                    self.output.push_back(Output::Write(probe.to_vec()));
+                }
                 Step::Ready => self.ready(now),
                 Step::GiveUp => {
                     self.reopened = self.reopened.saturating_add(1);

@@ -21,6 +21,11 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 /// timing), so that a modem that is merely booting answers well before.
 const GIVE_UP: Duration = Duration::from_secs(20);
 
+/// A program that ended before what it had to type at a prompt (this one, killed
+/// while it sent a message) leaves a port that takes probes for text. So each
+/// time that so many probes had no answer, a prompt is left.
+const PROMPTS: u32 = 4;
+
 /// Doubled with each time, up to this.
 const GIVE_UP_LIMIT: Duration = Duration::from_secs(160);
 
@@ -40,7 +45,10 @@ pub(super) struct Probe {
 
 pub(super) enum Step {
     Wait,
-    Send,
+    Send {
+        /// Whether to leave a prompt first.
+        leave: bool,
+    },
     Ready,
     GiveUp,
 }
@@ -116,7 +124,7 @@ impl Probe {
         }
         self.open = self.open.saturating_add(1);
         self.next_send = now.saturating_add(INTERVAL);
-        Step::Send
+        Step::Send { leave: self.open % PROMPTS == 0 }
     }
 
     pub(super) fn next_event(&self) -> Duration {

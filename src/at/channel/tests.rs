@@ -267,3 +267,16 @@ proptest! {
         prop_assert!(open.is_empty());
     }
 }
+
+#[test]
+fn a_prompt_that_another_left_open_is_left() {
+    let mut channel = Channel::default();
+    channel.opened(at(0));
+    let mut sent = drain(&mut channel);
+    sent.extend(pass(&mut channel, at(1000)));
+    let probe = || write("AT\r");
+    assert_eq!(sent, [probe(), probe(), probe(), write("\u{1b}\rAT\r")]);
+    // The end of the prompt, then the answer to the last probe.
+    channel.receive(at(1010), b"\r\nOK\r\n\r\nOK\r\n");
+    assert_eq!(pass(&mut channel, at(1300)), [Output::Answering]);
+}

@@ -30,6 +30,10 @@ use crate::at::{AtError, Channel, Command, Done, Output, Reply, Urc};
 /// Changes come as codes; this is for what codes do not say, and for lost ones.
 const POLL_EVERY: Duration = Duration::from_secs(30);
 
+/// How codes about text messages begin (TS 27.005 §3.4.1; SIMCom's own for the
+/// moment from which on the SIM's messages can be read).
+const MESSAGES: &[&str] = &["+CMTI:", "+CMT:", "+CDSI:", "+CDS:", "SMS DONE", "SMS READY"];
+
 /// What the machine is told.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -95,6 +99,8 @@ pub enum Action {
         /// What came of it.
         result: Result<Reply, AtError>,
     },
+    /// The modem told of a text message.
+    Message(Urc),
     /// Keep this, before anything that follows is done.
     Remember(Memory),
     /// [`Machine::state`] has news.
@@ -316,6 +322,8 @@ impl Machine {
             self.registered(now, name, &urc.line, false);
         } else if urc.after("+CGEV").is_some() && self.state.sim.is_some() {
             self.soon(&[Step::Address]);
+        } else if MESSAGES.iter().any(|start| urc.line.starts_with(start)) {
+            self.actions.push(Action::Message(urc.clone()));
         }
     }
 

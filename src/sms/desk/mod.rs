@@ -153,20 +153,14 @@ impl Desk {
             let text = format!("a damaged message is now {file} in the message store: {why}");
             self.actions.push(Action::Say(text));
         }
-        let waits = |one: &crate::sms::spool::Outgoing| {
-            let sending = crate::sms::spool::PartState::given;
-            one.parts.iter().any(|part| sending(*part).is_some())
-        };
-        let touched: Vec<u64> =
-            kept.outgoing.iter().filter(|one| waits(one)).map(|one| one.id).collect();
         let before = kept.outgoing.clone();
         self.outbox = Outbox::new(self.settings.clone(), kept.outgoing);
         self.inbox = Assembly::new(kept.incoming);
         self.next = kept.numbers.max(1);
         self.reserved = kept.numbers;
         // What was being sent is unknown from now on, also on the disk.
-        for old in before.iter().filter(|old| touched.contains(&old.id)) {
-            if self.outbox.get(old.id) != Some(old) {
+        for old in before {
+            if self.outbox.get(old.id) != Some(&old) {
                 self.keep_out(old.id);
             }
         }
@@ -230,17 +224,22 @@ impl Desk {
         let from_wall = |wall: u64| {
             time.now.saturating_add(Duration::from_secs(wall.saturating_sub(time.wall)))
         };
-        let expiry = self.inbox.next_expiry(self.settings.patience).map(from_wall);
-        let can_send = self.ready && self.registered && self.busy.is_none();
-        let send = self.outbox.next_event(time.wall).map(from_wall);
-        // What waits for the modem waits for no time, but it may expire.
-        let send = send.map(|at| if can_send { at } else { at.max(time.now + SWEEP_AGAIN) });
-        let free = self.ready && self.busy.is_none();
-        let sweep =
-            free.then_some(if self.setup.is_empty() { self.sweep_at } else { self.setup_at });
-        let sweep = sweep.filter(|_| !matches!(self.support, Support::No(_)));
-        let sweep = sweep.map(|at| at.max(self.paused));
-        [expiry, send, sweep].into_iter().flatten().min()
+        let missing = self.inbox.next_expiry(self.settings.patience).map(from_wall);
+        let outgoing = self.outbox.next_event(time.wall).map(from_wall);
+        if !self.ready || self.busy.is_some() {
+            // Nothing can be sent, but what waits may grow too old.
+            let outgoing = outgoing.map(|at| at.max(time.now.saturating_add(SWEEP_AGAIN)));
+            return [missing, outgoing].into_iter().flatten().min();
+        }
+        if !self.setup.is_empty() {
+            let setup = self.setup_at.max(self.paused);
+            return missing.into_iter().chain([setup]).min();
+        }
+        let waits =
+            if self.registered { self.paused } else { time.now.saturating_add(SWEEP_AGAIN) };
+        let outgoing = outgoing.map(|at| at.max(waits));
+        let sweep = Some(self.sweep_at.max(self.paused));
+        [missing, outgoing, sweep].into_iter().flatten().min()
     }
 
     /// What to do, in order.

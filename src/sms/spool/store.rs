@@ -34,7 +34,7 @@ struct Envelope<T> {
 }
 
 /// What was kept.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Kept {
     /// Messages from us.
     pub outgoing: Vec<Outgoing>,

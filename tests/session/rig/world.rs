@@ -5,6 +5,7 @@ use std::time::Duration;
 use a7670e::net::probe::Outcome;
 use a7670e::policy::ladder::Rung;
 use a7670e::session::{Action, Event};
+use a7670e::sms::spool::Record;
 use a7670e_emulator::data::packet::{self, Header};
 use a7670e_emulator::fault::Effect;
 use a7670e_emulator::link::Framing;
@@ -111,8 +112,29 @@ impl Rig {
                     _ => self.modem.inflict(self.now, Effect::UsbGone { for_ms: 500 }),
                 }
             }
+            Action::KeepMessage(record) => self.keep(record),
+            Action::ForgetMessage(id) => {
+                self.kept.messages.outgoing.retain(|one| one.id != id);
+                self.kept.messages.incoming.retain(|one| one.id != id);
+            }
+            Action::Tell(news) => self.news.push(*news),
             Action::Say(text) => self.said.push((self.now, text)),
             Action::Answer { .. } | Action::Changed => {}
+        }
+    }
+
+    fn keep(&mut self, record: Record) {
+        let kept = &mut self.kept.messages;
+        match record {
+            Record::Outgoing(message) => {
+                kept.outgoing.retain(|one| one.id != message.id);
+                kept.outgoing.push(message);
+            }
+            Record::Incoming(message) => {
+                kept.incoming.retain(|one| one.id != message.id);
+                kept.incoming.push(message);
+            }
+            Record::Numbers(numbers) => kept.numbers = numbers,
         }
     }
 

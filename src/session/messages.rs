@@ -1,0 +1,200 @@
+//! Text messages within a session: the desk talks to the modem between the
+//! machine's own commands.
+
+use std::time::Duration;
+
+use super::{Action, Clock, Path, Port, REOPEN, Session};
+use crate::at::AtError;
+use crate::at::reply::{SimState, Stat};
+use crate::modem::machine::{self, Phase};
+use crate::sms::desk::{self, Desk, Message, NotDone, Time};
+use crate::sms::spool::{Kept, SendRequest, Settings};
+
+/// Marks the desk's commands among those of people.
+const OURS: u64 = 1 << 63;
+
+/// Being online comes first: reading a full SIM can take the modem two minutes
+/// (ModemManager commit 5056936b). Where there is no data to wait for, so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Ends what is typed at a prompt (TS 27.005 §3.5.1).
+const CTRL_Z: u8 = 0x1a;
+
+/// The desk, if there shall be one, and what it was told last.
+pub(super) struct Messages {
+    desk: Option<Desk>,
+    time: Time,
+    open: bool,
+    registered: bool,
+}
+
+fn time(clock: Clock) -> Time {
+    Time { now: clock.now, wall: clock.wall }
+}
+
+impl Messages {
+    pub fn new(settings: Option<Settings>, kept: Kept) -> Messages {
+        Messages {
+            desk: settings.map(|settings| Desk::new(settings, kept)),
+            time: Time { now: Duration::ZERO, wall: 0 },
+            open: false,
+            registered: false,
+        }
+    }
+
+    pub fn next_event(&self) -> Option<Duration> {
+        self.desk.as_ref().and_then(|desk| desk.next_event(self.time))
+    }
+
+    pub fn advance(&mut self, clock: Clock) {
+        self.time = time(clock);
+        if let Some(desk) = &mut self.desk {
+            desk.advance(self.time);
+        }
+    }
+
+    fn tell(&mut self, event: desk::Event) {
+        if let Some(desk) = &mut self.desk {
+            desk.event(self.time, event);
+        }
+    }
+
+    fn know(&mut self, open: bool, registered: bool) {
+        if self.registered != registered {
+            self.registered = registered;
+            self.tell(desk::Event::Registered(registered));
+        }
+        if self.open != open {
+            self.open = open;
+            self.tell(if open { desk::Event::Ready } else { desk::Event::Gone });
+        }
+    }
+}
+
+fn switched_off() -> NotDone {
+    NotDone::Unsupported(
+        "text messages are switched off (`sms.enabled` in the configuration)".into(),
+    )
+}
+
+impl Session {
+    /// The messages; `None` when they are switched off.
+    #[must_use]
+    pub fn messages(&self) -> Option<&Desk> {
+        self.desk.desk.as_ref()
+    }
+
+    /// Accepts messages, all or none. They are accepted once the actions that
+    /// this leaves are carried out.
+    ///
+    /// # Errors
+    /// One of them cannot be, and why.
+    pub fn send_messages(
+        &mut self,
+        clock: Clock,
+        requests: Vec<SendRequest>,
+    ) -> Result<Vec<Message>, NotDone> {
+        let desk = self.desk.desk.as_mut().ok_or_else(switched_off)?;
+        let accepted = desk.send(time(clock), requests)?;
+        self.settle(clock);
+        Ok(accepted)
+    }
+
+    /// Forgets a message.
+    ///
+    /// # Errors
+    /// There is none, or it is being sent.
+    pub fn delete_message(&mut self, clock: Clock, id: u64) -> Result<(), NotDone> {
+        self.desk.desk.as_mut().ok_or_else(switched_off)?.delete(id)?;
+        self.settle(clock);
+        Ok(())
+    }
+
+    /// After a message could not be kept: what is on the disk counts.
+    pub fn restore_messages(&mut self, clock: Clock, kept: Kept) {
+        if let Some(desk) = &mut self.desk.desk {
+            desk.restore(time(clock), kept);
+        }
+    }
+
+    /// Hears the machine and the desk until neither has anything to say; whether
+    /// there is news to show.
+    pub(super) fn converse(&mut self, clock: Clock) -> bool {
+        self.desk.time = time(clock);
+        let mut changed = false;
+        loop {
+            changed |= self.hear(clock);
+            let state = self.machine.as_ref().map(machine::Machine::state);
+            let sim = state.and_then(|state| state.sim.as_ref());
+            let open = matches!(sim, Some(SimState::Ready | SimState::Pin2));
+            let settled =
+                self.phase() == Phase::Connected || self.timers.in_phase(clock.now) >= PATIENCE;
+            let registered =
+                state.and_then(|state| state.registration).is_some_and(Stat::is_registered);
+            let open = open && (self.desk.open || settled);
+            self.desk.know(open, registered);
+            let wanted = self.desk.desk.as_mut().map(Desk::take).unwrap_or_default();
+            if wanted.is_empty() {
+                return changed;
+            }
+            for action in wanted {
+                match action {
+                    desk::Action::Keep(record) => self.actions.push(Action::KeepMessage(record)),
+                    desk::Action::Forget(id) => self.actions.push(Action::ForgetMessage(id)),
+                    desk::Action::Tell(news) => self.actions.push(Action::Tell(Box::new(news))),
+                    desk::Action::Say(text) => self.actions.push(Action::Say(text)),
+                    desk::Action::Command { id, command } => {
+                        if self.machine.is_some() {
+                            let request = machine::Event::Request { id: id | OURS, command };
+                            self.tell(clock.now, request);
+                            // Written behind what is kept before it.
+                            changed |= self.hear(clock);
+                        } else {
+                            let result = Err(AtError::PortClosed);
+                            self.desk.tell(desk::Event::Answer { id, result });
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what the machine wants; whether there is news to show.
+    fn hear(&mut self, clock: Clock) -> bool {
+        let mut changed = false;
+        for action in self.machine.as_mut().map(machine::Machine::take).unwrap_or_default() {
+            match action {
+                machine::Action::Write(bytes) => {
+                    if bytes.last() == Some(&CTRL_Z) {
+                        self.desk.tell(desk::Event::Prompted);
+                    }
+                    self.actions.push(Action::Write(bytes));
+                }
+                machine::Action::ReopenPort => {
+                    self.actions.push(Action::ClosePort);
+                    self.port = Port::Closed { next: Some(clock.now.saturating_add(REOPEN)) };
+                }
+                machine::Action::DataPathReady { .. } => self.path = Path::Up,
+                machine::Action::DataPathLost { .. } => {
+                    // That the port is gone says nothing about the data.
+                    let unknown = self.phase() == Phase::NoPort;
+                    self.path = if unknown { Path::Unknown } else { Path::Down };
+                    self.adopted = self.lease().map(|lease| lease.address);
+                }
+                machine::Action::Answer { id, result } if id & OURS != 0 => {
+                    self.desk.tell(desk::Event::Answer { id: id & !OURS, result });
+                }
+                machine::Action::Answer { id, result } => {
+                    self.actions.push(Action::Answer { id, result });
+                }
+                machine::Action::Message(urc) => self.desk.tell(desk::Event::Urc(urc)),
+                machine::Action::Remember(memory) => {
+                    self.kept_memory = memory.clone();
+                    self.actions.push(Action::Remember(memory));
+                }
+                machine::Action::Changed => changed = true,
+            }
+        }
+        changed
+    }
+}
