@@ -104,7 +104,7 @@ fn reason(report: &Report) -> Option<&str> {
     let network = report.network.as_ref();
     match report.verdict {
         Verdict::Online => None,
-        Verdict::PortSilent => {
+        Verdict::PortSilent | Verdict::ComingUp => {
             report.cellular.port_error.as_deref().or(report.cellular.state.reason.as_deref())
         }
         Verdict::Route | Verdict::Dns => {

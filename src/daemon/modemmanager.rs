@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use zbus::{Connection, Error, Result};
 
 const NAME: &str = "org.freedesktop.ModemManager1";
@@ -15,6 +15,12 @@ const PATH: &str = "/org/freedesktop/ModemManager1";
 /// How long ModemManager may take from a port's appearance to having a device of
 /// it: until then there is nothing to inhibit.
 const DISCOVERY: Duration = Duration::from_secs(4);
+
+/// How long it may take to have done with a device that it has begun with: until
+/// then it refuses (`Core.WrongState`), or answers only when it has disabled a
+/// modem that NetworkManager has had it enable. Measured on an emulated Pi with
+/// a busy host: up to 70 s.
+const BEGUN: Duration = Duration::from_secs(150);
 
 /// Between two tries in that time.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -51,10 +57,14 @@ pub async fn owner(bus: &Connection) -> Result<Option<String>> {
 /// org.freedesktop.ModemManager1.Control is for others.
 pub async fn inhibit(bus: &Connection, uid: &str) -> Result<Outcome> {
     let Some(owner) = owner(bus).await? else { return Ok(Outcome::Absent) };
-    let deadline = Instant::now() + DISCOVERY;
+    let begin = Instant::now();
     loop {
         let wish = (uid, true);
-        match bus.call_method(Some(NAME), PATH, Some(NAME), "InhibitDevice", &wish).await {
+        let call = bus.call_method(Some(NAME), PATH, Some(NAME), "InhibitDevice", &wish);
+        let Ok(answer) = timeout_at(begin + BEGUN, call).await else {
+            return Err(Error::Failure(format!("no answer in {} s", BEGUN.as_secs())));
+        };
+        let (patience, in_vain) = match answer {
             Ok(_) => return Ok(Outcome::Released(owner)),
             Err(Error::MethodError(name, text, _)) => {
                 let text = text.unwrap_or_default();
@@ -63,14 +73,16 @@ pub async fn inhibit(bus: &Connection, uid: &str) -> Result<Outcome> {
                 if text.contains("already inhibited") {
                     return Ok(Outcome::Released(owner));
                 }
-                if !name.ends_with(".NotFound") {
-                    return Err(Error::Failure(format!("{name}: {text}")));
+                match name.rsplit('.').next() {
+                    Some("NotFound") => (DISCOVERY, Ok(Outcome::Unknown(owner.clone()))),
+                    Some("WrongState") => (BEGUN, Err(Error::Failure(format!("{name}: {text}")))),
+                    _ => return Err(Error::Failure(format!("{name}: {text}"))),
                 }
             }
             Err(error) => return Err(error),
-        }
-        if Instant::now() >= deadline {
-            return Ok(Outcome::Unknown(owner));
+        };
+        if begin.elapsed() >= patience {
+            return in_vain;
         }
         sleep(PAUSE).await;
     }

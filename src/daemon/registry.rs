@@ -185,6 +185,7 @@ fn device(modem: &Modem, dev: &Path) -> Device {
         model: modem.model.clone(),
         kind: modem.network.kind,
         port,
+        held: false,
         link: modem.network.device.clone(),
     }
 }

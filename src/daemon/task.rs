@@ -227,7 +227,10 @@ impl Task {
     /// The device, without its port while ModemManager may have it.
     fn presented(&self) -> Option<Device> {
         let device = self.device.clone()?;
-        Some(if self.rival.is_settled() { device } else { Device { port: None, ..device } })
+        Some(match self.rival.is_settled() {
+            true => device,
+            false => Device { port: None, held: true, ..device },
+        })
     }
 
     fn heard(&mut self, heard: io::Result<Vec<u8>>) -> Event {

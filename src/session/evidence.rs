@@ -66,6 +66,8 @@ impl Session {
             if now.saturating_sub(since) < limit { None } else { Some(false) }
         };
         let port = match phase {
+            // Nothing that could be tried would hasten it.
+            Phase::NoPort if self.device.as_ref().is_some_and(|device| device.held) => None,
             Phase::NoPort | Phase::Probing => {
                 within(BOOT, self.timers.answered.max(self.timers.device))
             }

@@ -306,8 +306,11 @@ impl Session {
         let same =
             |one: &Device, other: &Device| (&one.model, one.kind) == (&other.model, other.kind);
         let known = self.device.as_ref().zip(device.as_ref()).is_some_and(|(a, b)| same(a, b));
-        if !known {
+        let freed = self.device.as_ref().is_some_and(|device| device.held);
+        if !known || freed {
             self.timers.device = now;
+        }
+        if !known {
             self.machine = None;
         }
         let port = |device: &Option<Device>| device.as_ref().and_then(|device| device.port.clone());

@@ -11,6 +11,9 @@ use crate::net::model::{Ipv6, NameServers};
 use crate::policy::ladder::{Rung, Step, Tried};
 use crate::policy::verdict::{Evidence, Verdict, verdict};
 
+/// What is told of a port that somebody else has.
+const HELD: &str = "ModemManager has yet to let go of it";
+
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -124,7 +127,10 @@ impl Session {
             tried: tried[tried.len().saturating_sub(10)..].to_vec(),
             cellular: CellularReport {
                 port_open: self.port_is_open(),
-                port_error: self.port_error.clone(),
+                port_error: match &self.device {
+                    Some(device) if device.held => Some(HELD.to_owned()),
+                    _ => self.port_error.clone(),
+                },
                 state: self.machine.as_ref().map(redacted).unwrap_or_default(),
             },
             network: self.network_report(),

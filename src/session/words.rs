@@ -30,8 +30,10 @@ pub struct Device {
     pub model: String,
     /// What its network function speaks.
     pub kind: NetKind,
-    /// Path of the AT port, when it is there.
+    /// Path of the AT port, when it is there and free.
     pub port: Option<String>,
+    /// Somebody else has the AT port and was asked to let go of it.
+    pub held: bool,
     /// Name of the network device, when it is there.
     pub link: Option<String>,
 }

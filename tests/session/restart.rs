@@ -37,6 +37,27 @@ fn killed_at_any_action_it_comes_online_and_an_online_session_stays_so() {
     println!("slowest: online {slowest:?} after power-on");
 }
 
+/// ModemManager takes its time after a restart of the service: data flows on,
+/// and nothing is tried that could not help.
+#[test]
+fn a_port_that_another_still_has_is_waited_for() {
+    let mut rig = Rig::of("a7670e-ecm");
+    assert!(rig.until(secs(60), Rig::online));
+    rig.run(secs(40));
+    let route = rig.kernel.modem_default();
+    rig.stop();
+    rig.hold(true);
+    rig.start();
+    rig.run(secs(120));
+    let report = rig.session.as_ref().unwrap().report(rig.clock());
+    assert_eq!(report.verdict, Verdict::ComingUp);
+    assert!(report.cellular.port_error.is_some_and(|reason| reason.contains("ModemManager")));
+    assert_eq!(rig.kernel.modem_default(), route);
+    rig.hold(false);
+    assert!(rig.until(secs(5), Rig::online), "{}", rig.describe());
+    assert!(rig.rungs.is_empty(), "{}", rig.describe());
+}
+
 /// A port that is wedged for good is no reason to end data that flows, until it
 /// does so no more, or for too long.
 #[test]

@@ -58,6 +58,8 @@ pub struct Rig {
     /// Seconds of the epoch when the clock of this rig is 0; may jump.
     pub wall: u64,
     pub kill: Kill,
+    /// ModemManager has the AT port.
+    held: bool,
     /// Actions that the session has ordered.
     pub actions: usize,
     /// What was said, and when.
@@ -116,6 +118,7 @@ impl Rig {
             solicited: Vec::new(),
             probes: Vec::new(),
             wakes: 0,
+            held: false,
             opened: None,
             registered: None,
             routed: None,
@@ -146,6 +149,17 @@ impl Rig {
         self.number += 1;
         self.epoch = self.now;
         self.session = Some(Session::new(self.settings.clone(), self.kept.clone()));
+        self.present();
+    }
+
+    /// ModemManager has the AT port from now on, or lets go of it.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+        self.present();
+    }
+
+    /// Tells the session what is plugged in.
+    fn present(&mut self) {
         let device = self.present.then(|| self.device());
         self.event(Event::Device(device));
     }
@@ -307,7 +321,8 @@ impl Rig {
         Device {
             model: model.into(),
             kind,
-            port: Some("/dev/ttyUSB1".into()),
+            port: (!self.held).then(|| "/dev/ttyUSB1".into()),
+            held: self.held,
             link: Some(MODEM.into()),
         }
     }
