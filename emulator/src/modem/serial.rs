@@ -226,7 +226,11 @@ impl Modem {
     pub(super) fn submit_typed(&mut self, port: Port) {
         let Some(state) = self.ports.get_mut(&port) else { return };
         let typed = std::mem::take(&mut state.line);
-        let Some(prompt) = state.prompt.take() else { return };
+        let Some(prompt) = state.prompt.take() else {
+            // The port was closed meanwhile, and what was typed is forgotten.
+            state.busy = false;
+            return;
+        };
         match self.submit(&prompt, &typed) {
             Ok(lines) => self.answer(port, &lines, None),
             Err(why) => self.answer(port, &[], Some(why)),
