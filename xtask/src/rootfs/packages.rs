@@ -33,6 +33,7 @@ const BASE: &[(&str, &str)] = &[
     ("openssh-server", "remote access, by key only"),
     ("nftables", "packet filter"),
     ("iproute2", "ip, for scripts and for people"),
+    ("curl", "what a page says, seen from the device; for scripts and for people"),
     ("kmod", "modprobe"),
     ("apt", "updates and further packages"),
     ("ca-certificates", "whom TLS trusts"),
