@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what is fast, beside what else does the same.
 
+mod driver;
 mod flash;
 mod image;
 mod mkosi;
@@ -25,6 +26,8 @@ pub enum Subject {
     Rootfs,
     /// From the modem's first word to online, beside ModemManager.
     Online,
+    /// simcom_wwan beside cdc_ether and rndis_host, on the same emulated bus.
+    Driver,
     /// Writing slow cards, one and many at once, beside dd.
     Flash,
 }
@@ -38,6 +41,7 @@ pub fn run(ctx: &Context, subject: Subject) -> Result<()> {
     match subject {
         Subject::Image | Subject::Rootfs => rootfs::run(ctx, &mut table)?,
         Subject::Online => online::run(ctx, &mut table)?,
+        Subject::Driver => driver::run(ctx, &mut table)?,
         Subject::Flash => flash::run(ctx, &mut table)?,
     }
     print!("{}", table.text());

@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::image::{self, Options};
 use crate::{coverage, fuzz};
 
+pub use pi::throughput::measure as throughput;
 pub use reproducible::KERNEL_TWICE;
 
 /// A part of the tests that can be run alone.

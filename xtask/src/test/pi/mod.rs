@@ -11,6 +11,7 @@ mod matrix;
 mod power_on;
 mod scenario;
 mod scenarios;
+pub mod throughput;
 
 use anyhow::{Result, bail};
 
