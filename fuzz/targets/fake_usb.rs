@@ -3,7 +3,6 @@
 #![no_main]
 
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use a7670e_emulator::profile::Profile;
 use a7670e_emulator::usb::device::{Device, Event};
@@ -39,11 +38,10 @@ fn run(profile: &Profile, care: Care, able: bool, bytes: &[u8]) {
     let caps = if able { cap::OURS } else { 0 };
     session.plug(&device);
     let hello = Packet { id: 0, body: Body::Hello { version: "host".into(), caps } };
-    let now = Duration::ZERO;
-    session.receive(now, &encode(&hello, 0), Some(&mut device)).expect("a good hello");
+    session.receive(&encode(&hello, 0), Some(&mut device)).expect("a good hello");
     host.listen(&mut session);
     for piece in bytes.chunks(64) {
-        if session.receive(now, piece, Some(&mut device)).is_err() {
+        if session.receive(piece, Some(&mut device)).is_err() {
             return;
         }
         for event in device.take() {
