@@ -66,9 +66,12 @@ impl Files {
         Ok(self.memory.save(memory)?)
     }
 
-    /// Keeps what the ladder tried. Told of, and no more, when it cannot be.
-    pub fn keep(&self, history: &History) {
-        save(&self.history, history);
+    /// Keeps what the ladder tried.
+    ///
+    /// # Errors
+    /// The card is full or broken.
+    pub fn keep(&self, history: &History) -> Result<()> {
+        Ok(self.history.save(history)?)
     }
 
     /// The messages' files.

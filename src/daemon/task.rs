@@ -29,6 +29,7 @@ use crate::net::dns::Dns;
 use crate::net::plan::Plan;
 use crate::net::probe::{self, Target};
 use crate::net::solicit::solicit;
+use crate::policy::ladder::Rung;
 use crate::protocol::{MessagesCall, SmsList};
 use crate::session::{Action, Clock, Device, Event, Report, Session, Settings};
 use crate::sms::desk::{News, NotDone};
@@ -100,6 +101,8 @@ pub struct Task {
     network: Pending<Vec<Event>>,
     probe: Pending<io::Result<probe::Outcome>>,
     climb: Pending<Result<()>>,
+    /// What the ladder tried is on the card.
+    tried_is_kept: bool,
     answers: HashMap<u64, oneshot::Sender<Result<Reply, AtError>>>,
     requests: u64,
     recording: Option<Recording>,
@@ -133,6 +136,7 @@ impl Task {
             network: None,
             probe: None,
             climb: None,
+            tried_is_kept: true,
             answers: HashMap::new(),
             requests: 0,
             recording: None,
@@ -363,8 +367,18 @@ impl Task {
             }
             // Nobody listens: as well.
             Action::Tell(news) => _ = self.shared.news.send((self.path.clone(), *news)),
-            Action::Keep(history) => self.files.keep(&history),
+            Action::Keep(history) => {
+                let kept = self.files.keep(&history);
+                self.tried_is_kept = kept.is_ok();
+                kept.unwrap_or_else(|error| tracing::error!("modem at {}: {error:#}", self.path));
+            }
             Action::Count(usage) => self.files.count(&usage),
+            // One that is forgotten would be followed by another, and another.
+            Action::Climb(Rung::Reboot) if !self.tried_is_kept => {
+                tracing::error!("modem at {}: no reboot that cannot be noted", self.path);
+            }
+            // Dropped half-way, it would leave the modem without power.
+            Action::Climb(_) if self.climb.is_some() => {}
             Action::Climb(rung) => {
                 let (tools, path) = (self.shared.tools.clone(), self.path.clone());
                 self.climb = Some(Box::pin(async move { climb(&tools, &path, rung).await }));

@@ -232,9 +232,12 @@ impl Ladder {
         // come free again, so that it goes on for ever, as often as limits allow.
         let fresh =
             self.limits.iter().filter(usable).find(|limit| self.used(limit.rung) < limit.tries);
+        // Flowing data is spared anew after each rung that ended it.
+        let ended = self.history.tried.iter().rev().find(|tried| self.spares(tried.rung));
+        let flowing = since.max(ended.map_or(0, |tried| tried.at.min(wall)));
         let choice = |limit: &Limit| {
             let at = settled.max(since + limit.after_s).max(self.free_at(wall, limit));
-            let spared = if self.flows { since.saturating_add(limit.spare_s) } else { 0 };
+            let spared = if self.flows { flowing.saturating_add(limit.spare_s) } else { 0 };
             Step { rung: limit.rung, at: at.max(spared), held: spared > at.max(wall) }
         };
         match fresh {
@@ -261,6 +264,11 @@ impl Ladder {
 
     fn limit(&self, rung: Rung) -> Option<&Limit> {
         self.limits.iter().find(|limit| limit.rung == rung)
+    }
+
+    /// Whether a rung is held back while data flows.
+    fn spares(&self, rung: Rung) -> bool {
+        self.limit(rung).is_some_and(|limit| limit.spare_s > 0)
     }
 
     fn used(&self, rung: Rung) -> u32 {

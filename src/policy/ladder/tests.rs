@@ -92,6 +92,15 @@ fn a_wedged_port_does_not_end_data_that_flows_until_it_stops_or_for_long() {
     assert_eq!(broken.assess(START + HOUR, silent), Some(due));
     // It goes on flowing: not for ever.
     assert_eq!(ladder.assess(end, silent), Some(Step { held: false, ..held }));
+    // Nor again and again: what comes next waits as long, and a day sees four.
+    let mut wall = end;
+    ladder.record(wall, Rung::UsbReauthorise);
+    for _ in 0..8 {
+        let step = ladder.assess(wall + 1, silent).unwrap();
+        assert_eq!((step.at, step.held), (wall + SPARE_S, true));
+        wall = step.at;
+        ladder.record(wall, step.rung);
+    }
     // Another look costs nothing and is never held back.
     let mut ladder = Ladder::new(DEFAULT.to_vec(), History::default());
     ladder.spare(true);
