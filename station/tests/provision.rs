@@ -161,6 +161,8 @@ fn each_card_becomes_its_own_unit_and_no_unit_is_there_twice() {
     let out = desk.run(&["--unit=2", "--again"], &[c6]);
     assert!(out.status.success(), "{}", said(&out));
     assert_eq!(id(c6).as_deref(), Some("2"));
+    let out = desk.run(&["--unit=2", "--unit=2"], &[c5, c6]);
+    assert!(said(&out).contains("\"2\" is named twice"), "{}", said(&out));
     let out = desk.run(&["--unit=9"], &[c6]);
     assert!(said(&out).contains("no unit \"9\""), "{}", said(&out));
 

@@ -98,7 +98,11 @@ fn chosen<'a>(fleet: &'a Fleet, ids: &[String]) -> Result<Vec<&'a Unit>> {
         return Ok(fleet.units.iter().collect());
     }
     ids.iter()
-        .map(|id| {
+        .enumerate()
+        .map(|(number, id)| {
+            if ids[..number].contains(id) {
+                bail!("the unit {id:?} is named twice");
+            }
             let unit = fleet.units.iter().find(|unit| unit.id.as_str() == id);
             unit.ok_or_else(|| anyhow!("the fleet has no unit {id:?}"))
         })
