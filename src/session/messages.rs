@@ -115,6 +115,9 @@ impl Session {
         if let Some(desk) = &mut self.desk.desk {
             desk.restore(time(clock), kept);
         }
+        // What waits in the port's queue is taken back at once: the next byte from
+        // the modem may let it go.
+        self.settle(clock);
     }
 
     /// Hears the machine and the desk until neither has anything to say; whether
@@ -143,6 +146,9 @@ impl Session {
                     desk::Action::Forget(id) => self.actions.push(Action::ForgetMessage(id)),
                     desk::Action::Tell(news) => self.actions.push(Action::Tell(Box::new(news))),
                     desk::Action::Say(text) => self.actions.push(Action::Say(text)),
+                    desk::Action::Cancel(id) => {
+                        self.tell(clock.now, machine::Event::Cancel { id: id | OURS });
+                    }
                     desk::Action::Command { id, command } => {
                         if self.machine.is_some() {
                             let request = machine::Event::Request { id: id | OURS, command };

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use a7670e::at::Command;
 use a7670e::sms::desk::{Message, NotDone};
 use a7670e::sms::pdu::Address;
 use a7670e::sms::spool::{Priority, SendRequest};
@@ -90,6 +91,25 @@ fn what_was_accepted_before_the_modem_is_ready_is_sent_then() {
     rig.inflict(Effect::Reset);
     assert!(rig.until(secs(300), |rig| state(rig, id) == "reported"), "{}", rig.describe());
     assert_eq!(sent(&rig), "earlylater");
+}
+
+/// The command waits behind another when the disk turns out to be full.
+#[test]
+fn what_was_not_kept_is_not_sent_from_the_queue() {
+    let mut rig = Rig::of("a7670e-ecm");
+    assert!(rig.until(secs(60), Rig::online), "{}", rig.describe());
+    rig.run(secs(10));
+    rig.ask(Command::new("AT+CSQ"));
+    rig.full = true;
+    send(&mut rig, "not accepted").unwrap();
+    rig.full = false;
+    rig.run(secs(120));
+    assert_eq!(sent(&rig), "");
+    assert!(messages(&rig).is_empty());
+    let id = send(&mut rig, "accepted").unwrap();
+    assert!(rig.until(secs(60), |rig| state(rig, id) == "reported"), "{:?}", messages(&rig));
+    assert_eq!(sent(&rig), "accepted");
+    assert!(rig.online());
 }
 
 #[test]

@@ -6,11 +6,12 @@ mod world;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use a7670e::at::Command;
 use a7670e::modem::catalogue::NetKind;
 use a7670e::modem::machine::Phase;
 use a7670e::policy::ladder::Rung;
 use a7670e::policy::verdict::Verdict;
-use a7670e::session::{Clock, Device, Event, Kept, Session, Settings};
+use a7670e::session::{Action, Clock, Device, Event, Kept, Session, Settings};
 use a7670e::sms::desk::News;
 use a7670e_emulator::data::DataPath;
 use a7670e_emulator::data::far::FarEnd;
@@ -66,6 +67,8 @@ pub struct Rig {
     pub said: Vec<(Duration, String)>,
     /// What was told of messages.
     pub news: Vec<News>,
+    /// No message can be kept; what is kept counts.
+    pub full: bool,
     /// Commands sent to the modem.
     pub sent: Vec<(Duration, String)>,
     /// Rungs that the session cannot climb alone.
@@ -112,6 +115,7 @@ impl Rig {
             actions: 0,
             said: Vec::new(),
             news: Vec::new(),
+            full: false,
             sent: Vec::new(),
             climbed: Vec::new(),
             rungs: Vec::new(),
@@ -303,6 +307,11 @@ impl Rig {
         self.later(after, Due::Event(self.number, event));
     }
 
+    /// A person's command.
+    pub fn ask(&mut self, command: Command) {
+        self.event(Event::Request { id: 1, command });
+    }
+
     fn event(&mut self, event: Event) {
         let clock = self.clock();
         if let Some(session) = &mut self.session {
@@ -336,8 +345,22 @@ impl Rig {
             for told in told {
                 self.told(told);
             }
+            let mut silenced = false;
             for action in actions {
                 self.actions += 1;
+                match action {
+                    Action::Write(_) | Action::Tell(_) if silenced => continue,
+                    Action::KeepMessage(_) | Action::ForgetMessage(_) if silenced => continue,
+                    Action::KeepMessage(_) if self.full => {
+                        silenced = true;
+                        let (clock, kept) = (self.clock(), self.kept.messages.clone());
+                        if let Some(session) = &mut self.session {
+                            session.restore_messages(clock, kept);
+                        }
+                        continue;
+                    }
+                    _ => {}
+                }
                 let killed = self.kill.is_some_and(|at| self.actions >= at);
                 self.act(action, killed);
                 if killed {

@@ -50,6 +50,13 @@ pub enum Event {
         /// What to send.
         command: Command,
     },
+    /// Takes a command of [`Event::Request`] back, which is answered at once. One
+    /// that is on its way still ends before the next is sent; at a prompt nothing
+    /// is typed any more.
+    Cancel {
+        /// The caller's number.
+        id: u64,
+    },
     /// Proof, or proof to the contrary, that packets come through.
     Proof(bool),
     /// Recovery is ordered.
@@ -206,6 +213,11 @@ impl Machine {
             Event::Request { id, command } => {
                 let number = self.channel.submit(now, command);
                 self.requests.push((number, id));
+            }
+            Event::Cancel { id } => {
+                if let Some((number, _)) = self.requests.iter().find(|one| one.1 == id) {
+                    self.channel.cancel(*number);
+                }
             }
             Event::Proof(works) => self.proven |= works,
             Event::Order(order) => self.order(order),

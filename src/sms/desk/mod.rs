@@ -83,6 +83,9 @@ pub enum Action {
         /// The command.
         command: Command,
     },
+    /// Take that command back, if it is not with the modem yet; its answer is of
+    /// no interest.
+    Cancel(u64),
     /// Tell whoever listens.
     Tell(News),
     /// A line for the log.
@@ -172,7 +175,11 @@ impl Desk {
         self.actions.clear();
         self.reads.clear();
         self.deletes.clear();
-        self.busy = None;
+        // It may wait behind a command of others, and must not be sent after what
+        // it rests on was not kept.
+        if let Some((id, _)) = self.busy.take() {
+            self.actions.push(Action::Cancel(id));
+        }
         self.fill(kept);
         self.paused = time.now.saturating_add(DISK_AGAIN);
         self.sweep_at = self.paused;

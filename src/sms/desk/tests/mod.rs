@@ -194,6 +194,41 @@ fn a_full_disk_stops_it_and_nothing_is_lost() {
     assert_eq!(world.desk().messages()[0].text.as_deref(), Some("wait"));
 }
 
+/// While another's command is under way ours waits in the port's queue, where no
+/// write can be held back.
+#[test]
+fn what_was_not_kept_is_not_done_by_a_command_in_the_queue() {
+    let mut world = started(Settings::default());
+    world.event(super::Event::Registered(false)).unwrap();
+    let id = send(&mut world, request("+254700000001", "once"));
+    world.occupied = true;
+    world.store.disk().full = true;
+    world.event(super::Event::Registered(true)).unwrap();
+    assert_eq!(states(&mut world)[&id], "accepted");
+    world.free().unwrap();
+    assert_eq!(world.network.len(), 0, "the disk says that it waits");
+    world.store.disk().full = false;
+    world.run(300).unwrap();
+    assert_eq!((world.network.len(), states(&mut world)[&id].as_str()), (1, "submitted"));
+    // A message that is not kept stays on the SIM.
+    let index = world.text("+254700000002", "wait", 1)[0];
+    world.code("+CMTI", index).unwrap();
+    assert!(world.sim.is_empty());
+    let index = world.text("+254700000002", "stay", 2)[0];
+    let pdu = world.sim[&index].clone();
+    world.occupied = true;
+    world.store.disk().full = true;
+    let line = format!("+CMGR: 0,,{}", pdu.len() / 2 - 1);
+    world.code("+CMTI", index).unwrap();
+    world.answer_queued(vec![line, pdu]).unwrap();
+    world.free().unwrap();
+    assert_eq!(world.sim.len(), 1, "{:?}", world.commands);
+    world.store.disk().full = false;
+    world.run(300).unwrap();
+    assert!(world.sim.is_empty());
+    assert_eq!(world.desk().messages().last().unwrap().text.as_deref(), Some("stay"));
+}
+
 /// The Pi starts at 1970; the date comes with the network.
 #[test]
 fn the_clock_may_be_set_at_any_time() {

@@ -1,6 +1,6 @@
 //! A modem, a network and a disk around a desk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::time::Duration;
 
@@ -36,6 +36,10 @@ pub struct World {
     /// The modem does not know the commands.
     pub data_only: bool,
     pub commands: Vec<String>,
+    /// Another's command is under way at the modem: ours join the queue behind it
+    /// when the desk names them, so before anything is kept.
+    pub occupied: bool,
+    queue: VecDeque<(u64, Command)>,
     reference: u8,
 }
 
@@ -72,6 +76,8 @@ impl World {
             lose: false,
             data_only: false,
             commands: Vec::new(),
+            occupied: false,
+            queue: VecDeque::new(),
             reference: 0,
         }
     }
@@ -111,6 +117,17 @@ impl World {
             if actions.is_empty() {
                 return Ok(());
             }
+            if self.occupied {
+                for action in &actions {
+                    match action {
+                        Action::Command { id, command } => {
+                            self.queue.push_back((*id, command.clone()));
+                        }
+                        Action::Cancel(id) => self.queue.retain(|(queued, _)| queued != id),
+                        _ => {}
+                    }
+                }
+            }
             for action in actions {
                 match action {
                     Action::Keep(record) => {
@@ -125,12 +142,33 @@ impl World {
                         }
                     }
                     Action::Forget(id) => self.store.forget(id).map_err(|_| Cut)?,
+                    Action::Command { .. } | Action::Cancel(_) if self.occupied => {}
                     Action::Command { id, command } => self.command(id, &command)?,
+                    // Not written yet, or answered already.
+                    Action::Cancel(_) => {}
                     Action::Tell(news) => self.told.push(news),
                     Action::Say(text) => self.said.push(text),
                 }
             }
         }
+    }
+
+    /// The other's command has ended: the modem gets what has queued up.
+    pub fn free(&mut self) -> Result<(), Cut> {
+        self.occupied = false;
+        while let Some((id, command)) = self.queue.pop_front() {
+            self.command(id, &command)?;
+            self.carry_out()?;
+        }
+        Ok(())
+    }
+
+    /// The first of the queue is answered so, while others still wait in front of
+    /// the next.
+    pub fn answer_queued(&mut self, lines: Vec<String>) -> Result<(), Cut> {
+        let (id, _) = self.queue.pop_front().ok_or(Cut)?;
+        let reply = Reply { lines, result: Final::Ok, took: Duration::ZERO };
+        self.event(Event::Answer { id, result: Ok(reply) })
     }
 
     fn command(&mut self, id: u64, command: &Command) -> Result<(), Cut> {
