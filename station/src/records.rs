@@ -167,8 +167,10 @@ impl Records {
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| RecordsError::Busy(path.to_owned()))?;
         let connection = Connection::open(path)?;
-        // A line that is committed has to outlast a power cut.
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        // A line that is committed has to outlast a power cut. FULL leaves out
+        // the folder: the journal, deleted to commit, may come back and undo
+        // the line (SQLite, "PRAGMA synchronous").
+        connection.pragma_update(None, "synchronous", "EXTRA")?;
         let version = version(&connection)?;
         if version == 0 {
             connection.execute_batch(&format!(
