@@ -7,10 +7,7 @@ use crate::cut::{Cutter, Piece, Whole};
 use crate::progress::{Phase, Progress};
 use crate::source::{Source, SourceError};
 use crate::window::{Taken, Window};
-use crate::write::{self, CardError, Feed, Patch, Written};
-
-/// Called when all but a card's first block is verified.
-pub type Close<'a> = Box<dyn FnOnce() -> Result<(), String> + Send + 'a>;
+use crate::write::{self, CardError, Feed, Notes, Patch, Written};
 
 /// What is to be done with one card.
 pub struct Order<'a> {
@@ -20,8 +17,8 @@ pub struct Order<'a> {
     pub patches: Vec<Patch>,
     /// Where its progress is told.
     pub progress: Arc<Progress>,
-    /// Notes what must be noted before the card may boot.
-    pub close: Close<'a>,
+    /// Where its steps are noted.
+    pub notes: Box<dyn Notes + 'a>,
 }
 
 /// What became of a card.
@@ -93,9 +90,9 @@ fn produce(source: &Source, window: &Window) {
 }
 
 fn one(source: &Source, window: &Window, number: usize, order: Order<'_>, total: u64) -> Outcome {
-    let Order { mut card, patches, progress, close } = order;
+    let Order { mut card, patches, progress, mut notes } = order;
     let mut feed = Shared { source, window, number, own: None, end: None };
-    let outcome = write::write(&mut *card, &mut feed, &patches, &progress, total, close);
+    let outcome = write::write(&mut *card, &mut feed, &patches, &progress, total, &mut *notes);
     progress.begin(if outcome.is_ok() { Phase::Done } else { Phase::Failed }, 0);
     outcome
 }

@@ -6,6 +6,10 @@
 //! card does not boot, so its unit is free again after an interruption. While
 //! `closing` it may: such a unit goes onto that very card again, which is known
 //! by a token that only it has, or nowhere.
+//!
+//! A card that is written once more has an older line too. That becomes
+//! `closing` before the card is touched, and `overwritten` when its first block
+//! is gone for certain.
 
 use std::fs::File;
 use std::io;
@@ -21,12 +25,16 @@ use crate::write::Written;
 /// Goes up when the tables change.
 const VERSION: i64 = 1;
 
+/// Says that a SQLite file is ours (`PRAGMA application_id`): "a767" in ASCII.
+const APPLICATION: i64 = 0x6137_3637;
+
 const SCHEMA: &str = "
     CREATE TABLE card (
         number INTEGER PRIMARY KEY,
         unit TEXT NOT NULL,
         state TEXT NOT NULL
-            CHECK (state IN ('writing', 'closing', 'right', 'failed', 'interrupted')),
+            CHECK (state IN ('writing', 'closing', 'right', 'failed', 'interrupted',
+                             'overwritten')),
         token TEXT NOT NULL UNIQUE,
         started INTEGER NOT NULL,
         ended INTEGER,
@@ -61,6 +69,9 @@ pub enum RecordsError {
     /// Somebody else writes cards by these records.
     #[error("{}: another station is writing cards by these records: wait for it", .0.display())]
     Busy(PathBuf),
+    /// The file is somebody else's.
+    #[error("{0}: no records of a station: name another file with --records")]
+    Foreign(String),
     /// The file is of a later version of this program.
     #[error("{0}: its version is {1}, this program knows {VERSION}: update it")]
     Version(String, i64),
@@ -90,7 +101,7 @@ pub struct Card {
     pub number: i64,
     /// The unit's id.
     pub unit: String,
-    /// `writing`, `closing`, `right`, `failed`, `interrupted`.
+    /// `writing`, `closing`, `right`, `failed`, `interrupted`, `overwritten`.
     pub state: String,
     /// Stands on this card only.
     pub token: String,
@@ -131,6 +142,8 @@ pub struct Start<'a> {
     pub unit: &'a str,
     /// Stands on this card only.
     pub token: &'a str,
+    /// The token that the card has from an earlier writing.
+    pub old: Option<&'a str>,
     /// The card.
     pub target: &'a Target,
     /// The image's file.
@@ -171,14 +184,13 @@ impl Records {
         // the folder: the journal, deleted to commit, may come back and undo
         // the line (SQLite, "PRAGMA synchronous").
         connection.pragma_update(None, "synchronous", "EXTRA")?;
-        let version = version(&connection)?;
-        if version == 0 {
+        if is_empty(&connection)? {
             connection.execute_batch(&format!(
-                "BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+                "BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION};
+                 PRAGMA user_version = {VERSION}; COMMIT;"
             ))?;
-        } else if version != VERSION {
-            return Err(RecordsError::Version(path.display().to_string(), version));
         }
+        check(&connection, path)?;
         connection.execute("UPDATE card SET state = 'interrupted' WHERE state = 'writing'", [])?;
         Ok(Self { connection, _lock: Some(lock) })
     }
@@ -192,10 +204,7 @@ impl Records {
         File::open(path).map_err(|error| RecordsError::Io { path: path.to_owned(), error })?;
         let connection =
             Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let version = version(&connection)?;
-        if version != VERSION {
-            return Err(RecordsError::Version(path.display().to_string(), version));
-        }
+        check(&connection, path)?;
         Ok(Self { connection, _lock: None })
     }
 
@@ -219,9 +228,8 @@ impl Records {
         Ok(last("right")?.map_or(Standing::Free, Standing::Right))
     }
 
-    /// Notes that a card is about to be written; gives its number. Cards that
-    /// may have the unit are taken as overruled: the caller has asked, or it is
-    /// the same card.
+    /// Notes that a card is about to be written; gives its number. What was on
+    /// it until now may or may not boot from now on.
     ///
     /// # Errors
     /// A card of this run is being given the unit already; SQLite's.
@@ -232,10 +240,10 @@ impl Records {
         if change.query_row(writing, [it.unit], |row| row.get(0))? {
             return Err(RecordsError::Writing(it.unit.to_owned()));
         }
-        change.execute(
-            "UPDATE card SET state = 'interrupted' WHERE unit = ?1 AND state = 'closing'",
-            [it.unit],
-        )?;
+        if let Some(old) = it.old {
+            let unclear = "UPDATE card SET state = 'closing' WHERE token = ?1 AND state = 'right'";
+            change.execute(unclear, [old])?;
+        }
         change.execute(
             "INSERT INTO card (unit, state, token, started, operator, target, model, serial, cid,
                                size, image)
@@ -256,6 +264,27 @@ impl Records {
         let number = change.last_insert_rowid();
         change.commit()?;
         Ok(number)
+    }
+
+    /// Notes that the card does not boot any more, so that nothing is left of
+    /// what the token `old` stood for. Other cards that may have the unit are
+    /// taken as overruled: the user has asked for that.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn beheaded(&mut self, number: i64, old: Option<&str>) -> Result<(), RecordsError> {
+        let change = self.connection.transaction()?;
+        change.execute(
+            "UPDATE card SET state = 'overwritten' WHERE token = ?1 AND state = 'closing'",
+            [old],
+        )?;
+        change.execute(
+            "UPDATE card SET state = 'interrupted' WHERE state = 'closing'
+             AND unit = (SELECT unit FROM card WHERE number = ?1)",
+            [number],
+        )?;
+        change.commit()?;
+        Ok(())
     }
 
     /// Notes that the card may boot from now on.
@@ -337,8 +366,21 @@ impl Records {
     }
 }
 
-fn version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+/// Whether nobody has put anything into the file yet.
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+}
+
+/// Whether the file is ours, and of this version.
+fn check(connection: &Connection, path: &Path) -> Result<(), RecordsError> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    if number("application_id")? != APPLICATION {
+        return Err(RecordsError::Foreign(path.display().to_string()));
+    }
+    match number("user_version")? {
+        VERSION => Ok(()),
+        other => Err(RecordsError::Version(path.display().to_string(), other)),
+    }
 }
 
 fn card(row: &Row<'_>) -> rusqlite::Result<Card> {

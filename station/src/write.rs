@@ -44,6 +44,33 @@ pub trait Feed {
     fn whole(&mut self) -> Result<Whole, Arc<SourceError>>;
 }
 
+/// Notes what a card's writing has come to, before the next step. When that
+/// fails the card is left as it is.
+pub trait Notes: Send {
+    /// The card does not boot any more.
+    ///
+    /// # Errors
+    /// It cannot be noted; why.
+    fn beheaded(&mut self) -> Result<(), String>;
+
+    /// All but the first block is verified; the card may boot from now on.
+    ///
+    /// # Errors
+    /// It cannot be noted; why.
+    fn closing(&mut self) -> Result<(), String>;
+}
+
+/// Notes nothing.
+impl Notes for () {
+    fn beheaded(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn closing(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 /// Why a card is not right.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -84,7 +111,7 @@ pub enum CardError {
     /// The place for this card's own data is not one.
     #[error("the image has no room for a unit's data at byte {0}")]
     Patch(u64),
-    /// What must be noted before a card may boot could not be noted.
+    /// What must be noted could not be noted.
     #[error("cannot record it: {0}")]
     Record(String),
     /// It failed so late that it may boot.
@@ -118,8 +145,7 @@ struct Expected {
 
 /// Writes one card.
 ///
-/// `total` is how many bytes there will be, or 0. `close` is called when all
-/// but the first block is verified; when it fails the card stays as it is.
+/// `total` is how many bytes there will be, or 0.
 ///
 /// # Errors
 /// The card is not right. Unless it is [`CardError::Unclear`], it does not
@@ -130,12 +156,13 @@ pub fn write(
     patches: &[Patch],
     progress: &Progress,
     total: u64,
-    close: impl FnOnce() -> Result<(), String>,
+    notes: &mut dyn Notes,
 ) -> Result<Written, CardError> {
     let mut writer = Writer { card, patches, progress, expected: Vec::new(), head: None, bytes: 0 };
     let start = Instant::now();
     progress.begin(Phase::Writing, total);
     writer.behead()?;
+    notes.beheaded().map_err(CardError::Record)?;
     while let Some(piece) = feed.piece().map_err(CardError::Source)? {
         writer.piece(piece)?;
     }
@@ -147,7 +174,7 @@ pub fn write(
     progress.begin(Phase::Verifying, writer.bytes);
     writer.verify()?;
     progress.begin(Phase::Closing, 0);
-    close().map_err(CardError::Record)?;
+    notes.closing().map_err(CardError::Record)?;
     writer.crown()?;
     Ok(Written { whole, bytes: writer.bytes, writing, verifying: start.elapsed() })
 }

@@ -126,8 +126,8 @@ fn id(card: &Path) -> Option<String> {
 #[test]
 fn each_card_becomes_its_own_unit_and_no_unit_is_there_twice() {
     let desk = Desk::new(5);
-    let cards = ["c1", "c2", "c3", "c4", "c5", "c6"].map(|name| desk.card(name));
-    let [c1, c2, c3, c4, c5, c6] = cards.each_ref().map(PathBuf::as_path);
+    let cards = ["c1", "c2", "c3", "c4", "c5", "c6", "c7"].map(|name| desk.card(name));
+    let [c1, c2, c3, c4, c5, c6, c7] = cards.each_ref().map(PathBuf::as_path);
     let out = desk.run(&[], &[c1, c2, c3]);
     assert!(out.status.success(), "{}", said(&out));
     assert!(said(&out).contains("3 of 3 right; 2 units are left"), "{}", said(&out));
@@ -170,6 +170,15 @@ fn each_card_becomes_its_own_unit_and_no_unit_is_there_twice() {
     let states: Vec<_> = report.as_array().unwrap().iter().map(|it| it["state"].as_str()).collect();
     assert_eq!(states, [Some("right"); 6]);
     assert_eq!(report[0]["operator"], "test");
+
+    // A finished card is given to another unit: its own is free again.
+    let out = desk.run(&["--unit=4", "--again"], &[c5]);
+    assert!(out.status.success(), "{}", said(&out));
+    assert!(said(&out).contains("1 of 1 right"), "{}", said(&out));
+    assert_eq!(desk.report()[4]["state"], "overwritten");
+    let out = desk.run(&[], &[c7]);
+    assert!(out.status.success(), "{}", said(&out));
+    assert_eq!([c5, c7].map(id), ["4", "5"].map(|id| Some(id.to_owned())));
     assert_eq!(report[0]["image_sha256"].as_str().map(str::len), Some(64));
 }
 

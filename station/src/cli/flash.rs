@@ -150,7 +150,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         let progress = Arc::new(Progress::default());
         labels.push((target.path.display().to_string(), progress.clone()));
         let card = Box::new(open(target)?);
-        orders.push(Order { card, patches: Vec::new(), progress, close: Box::new(|| Ok(())) });
+        orders.push(Order { card, patches: Vec::new(), progress, notes: Box::new(()) });
     }
     let mut outcomes: Vec<Option<Outcome>> = targets.iter().map(|_| None).collect();
     let screen = show::Screen::new(labels, arguments.targets.json);

@@ -16,9 +16,9 @@ use crate::flash::{Order, Outcome, flash};
 use crate::fleet::{Fleet, Unit, render};
 use crate::progress::Progress;
 use crate::provision::{Candidate, Plan, assign, read_token, token};
-use crate::records::{Records, Start};
+use crate::records::{Card, Records, Start};
 use crate::source::Source;
-use crate::write::{CardError, Patch};
+use crate::write::{CardError, Notes, Patch};
 
 /// What is written where, and who the cards become.
 #[derive(Args)]
@@ -50,6 +50,32 @@ pub fn records_of(fleet: &Path) -> PathBuf {
     fleet.with_extension("records.sqlite")
 }
 
+/// A card and what was on it until now.
+struct Seat {
+    target: Target,
+    device: Device,
+    held: Option<Card>,
+}
+
+/// Puts a card's steps into the records.
+struct Line {
+    records: Shared,
+    number: i64,
+    /// The token that the card had until now.
+    old: Option<String>,
+}
+
+impl Notes for Line {
+    fn beheaded(&mut self) -> Result<(), String> {
+        let done = lock(&self.records).beheaded(self.number, self.old.as_deref());
+        done.map_err(|it| it.to_string())
+    }
+
+    fn closing(&mut self) -> Result<(), String> {
+        lock(&self.records).closing(self.number).map_err(|it| it.to_string())
+    }
+}
+
 type Shared = Arc<Mutex<Records>>;
 
 fn lock(records: &Shared) -> MutexGuard<'_, Records> {
@@ -72,13 +98,25 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let targets = arguments.targets.look(&source)?;
     let path = arguments.records.clone().unwrap_or_else(|| records_of(&arguments.fleet));
     let records: Shared = Arc::new(Mutex::new(Records::open(&path)?));
-    let mut devices = targets.iter().map(open).collect::<Result<Vec<_>>>()?;
-    let plan = plan(arguments, &units, &records, &mut devices, places[1])?;
+    let mut seats = Vec::new();
+    for target in targets {
+        let mut device = open(&target)?;
+        let held = match read_token(&mut device, places[1]) {
+            Some(token) => lock(&records).by_token(&token)?,
+            None => None,
+        };
+        seats.push(Seat { target, device, held });
+    }
+    let plan = plan(arguments, &units, &records, &seats)?;
     for note in &plan.notes {
         eprintln!("note: {note}");
     }
     for (card, unit) in &plan.pairs {
-        eprintln!("  {}  becomes  {}", targets[*card].path.display(), units[*unit].id.as_str());
+        eprintln!(
+            "  {}  becomes  {}",
+            seats[*card].target.path.display(),
+            units[*unit].id.as_str()
+        );
     }
     if plan.pairs.is_empty() {
         bail!("no unit goes onto any of these cards");
@@ -87,9 +125,9 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         eprintln!("nothing was written: this is a dry run");
         return Ok(true);
     }
-    let chosen: Vec<_> = plan.pairs.iter().map(|(card, _)| targets[*card].clone()).collect();
+    let chosen: Vec<_> = plan.pairs.iter().map(|(card, _)| seats[*card].target.clone()).collect();
     arguments.targets.confirm(&chosen)?;
-    write(arguments, &source, &places, &units, &targets, devices, &plan, &records)
+    write(arguments, &source, &places, &units, seats, &plan, &records)
 }
 
 /// The units that are meant, in order.
@@ -109,26 +147,14 @@ fn chosen<'a>(fleet: &'a Fleet, ids: &[String]) -> Result<Vec<&'a Unit>> {
         .collect()
 }
 
-fn plan(
-    arguments: &Arguments,
-    units: &[&Unit],
-    records: &Shared,
-    devices: &mut [Device],
-    place: Place,
-) -> Result<Plan> {
+fn plan(arguments: &Arguments, units: &[&Unit], records: &Shared, seats: &[Seat]) -> Result<Plan> {
     let records = lock(records);
     let mut candidates = Vec::new();
     for unit in units {
         let id = unit.id.as_str();
         candidates.push(Candidate { id, standing: records.standing(id)? });
     }
-    let mut holds = Vec::new();
-    for device in devices {
-        holds.push(match read_token(device, place) {
-            Some(token) => records.by_token(&token)?,
-            None => None,
-        });
-    }
+    let holds: Vec<_> = seats.iter().map(|seat| seat.held.clone()).collect();
     Ok(assign(&candidates, &holds, !arguments.units.is_empty(), arguments.again))
 }
 
@@ -152,8 +178,7 @@ fn write(
     source: &Source,
     places: &[Place],
     units: &[&Unit],
-    targets: &[Target],
-    devices: Vec<Device>,
+    seats: Vec<Seat>,
     plan: &Plan,
     records: &Shared,
 ) -> Result<bool> {
@@ -164,29 +189,31 @@ fn write(
         prepared.push((patches(units[*unit], &token, places)?, token));
     }
     let image = source.path().file_name().unwrap_or_default().to_string_lossy();
-    let mut devices: Vec<_> = devices.into_iter().map(Some).collect();
+    let mut seats: Vec<_> = seats.into_iter().map(Some).collect();
     let mut orders = Vec::new();
     let mut labels = Vec::new();
     let mut numbers = Vec::new();
     for ((card, unit), (patches, token)) in plan.pairs.iter().zip(prepared) {
-        let (unit, target) = (units[*unit], &targets[*card]);
+        let unit = units[*unit];
+        let seat = seats[*card].take().context("a card was given two units")?;
+        let Seat { target, device, held } = seat;
+        let old = held.map(|line| line.token);
         let number = lock(records).start(Start {
             unit: unit.id.as_str(),
             token: &token,
-            target,
+            old: old.as_deref(),
+            target: &target,
             image: &image,
             operator: arguments.operator.as_deref(),
             now: now(),
         })?;
         let progress = Arc::new(Progress::default());
         labels.push((format!("{} {}", target.path.display(), unit.id.as_str()), progress.clone()));
-        let device = devices[*card].take().context("a card was given two units")?;
-        let close = records.clone();
         orders.push(Order {
             card: Box::new(device),
             patches,
             progress,
-            close: Box::new(move || lock(&close).closing(number).map_err(|it| it.to_string())),
+            notes: Box::new(Line { records: records.clone(), number, old }),
         });
         numbers.push(number);
     }

@@ -22,11 +22,18 @@ fn target() -> Target {
     }
 }
 
-fn start(records: &mut Records, unit: &str, token: &str) -> i64 {
+fn start(records: &mut Records, unit: &str, token: &str, old: Option<&str>) -> i64 {
     let target = target();
+    records.start(it(unit, token, old, &target)).unwrap()
+}
+
+fn it<'a>(unit: &'a str, token: &'a str, old: Option<&'a str>, target: &'a Target) -> Start<'a> {
     let operator = Some("me");
-    let it = Start { unit, token, target: &target, image: "pi4b.img.zst", operator, now: 100 };
-    records.start(it).unwrap()
+    Start { unit, token, old, target, image: "pi4b.img.zst", operator, now: 100 }
+}
+
+fn states(records: &Records) -> Vec<String> {
+    records.all().unwrap().into_iter().map(|card| card.state).collect()
 }
 
 fn written() -> Written {
@@ -46,19 +53,11 @@ fn a_unit_is_free_until_its_card_may_boot() {
     let mut records = Records::open(&path).unwrap();
     assert!(matches!(Records::open(&path), Err(RecordsError::Busy(_))));
     assert_eq!(records.standing("1").unwrap(), Standing::Free);
-    let first = start(&mut records, "1", "t1");
+    let first = start(&mut records, "1", "t1", None);
     assert_eq!(records.standing("1").unwrap(), Standing::Free);
     // Not onto a second card meanwhile.
-    let target = target();
-    let again = Start {
-        unit: "1",
-        token: "t0",
-        target: &target,
-        image: "pi4b.img.zst",
-        operator: None,
-        now: 100,
-    };
-    assert!(matches!(records.start(again), Err(RecordsError::Writing(unit)) if unit == "1"));
+    let again = records.start(it("1", "t0", None, &target()));
+    assert!(matches!(again, Err(RecordsError::Writing(unit)) if unit == "1"));
     assert_eq!(records.all().unwrap().len(), 1);
 
     // The desk loses power; the card does not boot.
@@ -68,7 +67,7 @@ fn a_unit_is_free_until_its_card_may_boot() {
     // An interrupted card cannot go on.
     records.closing(first).unwrap_err();
 
-    let second = start(&mut records, "1", "t2");
+    let second = start(&mut records, "1", "t2", None);
     records.closing(second).unwrap();
     drop(records);
     let mut records = Records::open(&path).unwrap();
@@ -77,8 +76,12 @@ fn a_unit_is_free_until_its_card_may_boot() {
         other => panic!("{other:?}"),
     }
     // The same card again.
-    let third = start(&mut records, "1", "t3");
+    let third = start(&mut records, "1", "t3", Some("t2"));
+    // It may boot until its first block is gone for certain.
+    assert!(matches!(records.standing("1").unwrap(), Standing::Unclear(_)));
+    records.beheaded(third, Some("t2")).unwrap();
     assert_eq!(records.standing("1").unwrap(), Standing::Free);
+    assert_eq!(states(&records), ["interrupted", "overwritten", "writing"]);
     records.closing(third).unwrap();
     records.right(third, &written(), 200).unwrap();
     let Standing::Right(card) = records.standing("1").unwrap() else { panic!() };
@@ -90,14 +93,64 @@ fn a_unit_is_free_until_its_card_may_boot() {
 fn failures_free_a_unit_unless_the_card_may_boot() {
     let dir = tempfile::tempdir().unwrap();
     let mut records = Records::open(&dir.path().join("records")).unwrap();
-    let one = start(&mut records, "1", "a");
+    let one = start(&mut records, "1", "a", None);
     records.failed(one, "worn out", false, 5).unwrap();
     assert_eq!(records.standing("1").unwrap(), Standing::Free);
-    let two = start(&mut records, "2", "b");
+    let two = start(&mut records, "2", "b", None);
     records.closing(two).unwrap();
     records.failed(two, "removed", true, 5).unwrap();
     assert!(matches!(records.standing("2").unwrap(), Standing::Unclear(_)));
     assert_eq!(records.all().unwrap()[0].why.as_deref(), Some("worn out"));
+}
+
+/// Goes on after a power cut.
+fn reopen(records: Records, path: &Path) -> Records {
+    drop(records);
+    Records::open(path).unwrap()
+}
+
+#[test]
+fn a_card_that_is_written_once_more_keeps_its_unit_until_it_is_beheaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records");
+    let mut records = Records::open(&path).unwrap();
+    let one = start(&mut records, "1", "a", None);
+    records.closing(one).unwrap();
+    records.right(one, &written(), 5).unwrap();
+
+    // Another unit goes onto it, and the desk loses power before that happens.
+    start(&mut records, "2", "b", Some("a"));
+    let mut records = reopen(records, &path);
+    let Standing::Unclear(card) = records.standing("1").unwrap() else { panic!() };
+    assert_eq!(card.token, "a");
+    // It cannot be written at all.
+    let failing = start(&mut records, "1", "c", Some("a"));
+    records.failed(failing, "worn out", false, 5).unwrap();
+    assert!(matches!(records.standing("1").unwrap(), Standing::Unclear(_)));
+    // Its first block goes.
+    let two = start(&mut records, "2", "d", Some("a"));
+    records.beheaded(two, Some("a")).unwrap();
+    assert_eq!(records.standing("1").unwrap(), Standing::Free);
+    records.closing(two).unwrap();
+    records.right(two, &written(), 9).unwrap();
+    assert_eq!(states(&records), ["overwritten", "interrupted", "failed", "right"]);
+}
+
+#[test]
+fn a_lost_card_is_overruled_when_another_takes_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records");
+    let mut records = Records::open(&path).unwrap();
+    let lost = start(&mut records, "1", "a", None);
+    records.closing(lost).unwrap();
+    let other = start(&mut records, "2", "b", None);
+    records.closing(other).unwrap();
+    start(&mut records, "1", "c", None);
+    let mut records = reopen(records, &path);
+    assert_eq!(states(&records), ["closing", "closing", "interrupted"]);
+    let again = start(&mut records, "1", "d", None);
+    records.beheaded(again, None).unwrap();
+    assert_eq!(states(&records), ["interrupted", "closing", "interrupted", "writing"]);
 }
 
 #[test]
@@ -110,6 +163,14 @@ fn records_of_others_are_left_alone() {
     assert_eq!(Records::view(&path).unwrap().all().unwrap(), []);
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
     assert!(matches!(Records::open(&path), Err(RecordsError::Version(_, 7))));
+    // A browser's bookmarks, say.
+    let path = dir.path().join("places.sqlite");
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TABLE card (id); PRAGMA user_version = 1").unwrap();
+    let before = std::fs::read(&path).unwrap();
+    assert!(matches!(Records::open(&path), Err(RecordsError::Foreign(_))));
+    assert!(matches!(Records::view(&path), Err(RecordsError::Foreign(_))));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
     std::fs::write(&path, "no database, but long enough to be one").unwrap();
     assert!(Records::open(&path).is_err());
 }

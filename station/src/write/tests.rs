@@ -133,28 +133,51 @@ fn source(dir: &std::path::Path) -> Source {
     Source::new(&path, &Options::default()).unwrap()
 }
 
+/// Notes that the card's memory is looked at for.
+struct Look<F>(F, Memory);
+
+impl<F: FnMut(Step, &[u8]) -> Result<(), String> + Send> Notes for Look<F> {
+    fn beheaded(&mut self) -> Result<(), String> {
+        (self.0)(Step::Beheaded, &self.1.lock().unwrap())
+    }
+
+    fn closing(&mut self) -> Result<(), String> {
+        (self.0)(Step::Closing, &self.1.lock().unwrap())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    Beheaded,
+    Closing,
+}
+
 fn try_one(
     size: usize,
     fault: Fault,
     patches: &[Patch],
-    close: impl FnOnce(&[u8]) -> Result<(), String>,
+    notes: impl FnMut(Step, &[u8]) -> Result<(), String> + Send,
 ) -> (Result<Written, CardError>, Vec<u8>) {
     let dir = tempfile::tempdir().unwrap();
     let source = source(dir.path());
     let (mut card, memory) = Fake::new(size, fault);
     let mut feed = Alone(Some(crate::cut::Cutter::new(&source).unwrap()));
     let progress = Progress::default();
-    let close = || close(&memory.lock().unwrap());
-    let result = write(&mut card, &mut feed, patches, &progress, 0, close);
+    let mut notes = Look(notes, memory.clone());
+    let result = write(&mut card, &mut feed, patches, &progress, 0, &mut notes);
     let memory = memory.lock().unwrap().clone();
     (result, memory)
 }
 
 #[test]
 fn the_card_becomes_the_image_and_its_first_block_comes_last() {
-    let (result, memory) = try_one(8 * PIECE, Fault::None, &[], |memory| {
+    let (result, memory) = try_one(8 * PIECE, Fault::None, &[], |step, memory| {
         assert!(is_zero(&memory[..HEAD]), "it boots before it is verified");
-        assert!(memory[HEAD..2 * PIECE] == image()[HEAD..2 * PIECE]);
+        if step == Step::Closing {
+            assert!(memory[HEAD..2 * PIECE] == image()[HEAD..2 * PIECE]);
+        } else {
+            assert!(memory[HEAD..].iter().all(|&byte| byte == 0xA5));
+        }
         Ok(())
     });
     let written = result.unwrap();
@@ -169,7 +192,7 @@ fn the_card_becomes_the_image_and_its_first_block_comes_last() {
 fn a_patch_is_written_and_verified_wherever_it_lies() {
     for offset in [0, 100, HEAD - 10, PIECE - 10, 2 * PIECE - 40] {
         let patch = Patch { offset: offset as u64, bytes: vec![0xEE; 40] };
-        let (result, memory) = try_one(8 * PIECE, Fault::None, &[patch], |_| Ok(()));
+        let (result, memory) = try_one(8 * PIECE, Fault::None, &[patch], |_, _| Ok(()));
         result.unwrap();
         let mut want = image();
         want[offset..offset + 40].fill(0xEE);
@@ -177,7 +200,7 @@ fn a_patch_is_written_and_verified_wherever_it_lies() {
     }
     for offset in [2 * PIECE - 39, 3 * PIECE + 5] {
         let patch = Patch { offset: offset as u64, bytes: vec![0xEE; 40] };
-        let (result, memory) = try_one(8 * PIECE, Fault::None, &[patch], |_| Ok(()));
+        let (result, memory) = try_one(8 * PIECE, Fault::None, &[patch], |_, _| Ok(()));
         assert!(matches!(result, Err(CardError::Patch(at)) if at == offset as u64), "{result:?}");
         assert!(is_zero(&memory[..HEAD]));
     }
@@ -195,14 +218,14 @@ fn every_fault_has_a_name_and_leaves_a_card_that_does_not_boot() {
         (8 * PIECE, Fault::Flips(SIZE as u64 - 1), "are not what"),
         (8 * PIECE, Fault::Flips(2 * piece + 9), "are not what"),
     ] {
-        let mut closed = false;
-        let (result, memory) = try_one(size, fault, &[], |_| {
-            closed = true;
+        let mut steps = Vec::new();
+        let (result, memory) = try_one(size, fault, &[], |step, _| {
+            steps.push(step);
             Ok(())
         });
         let error = result.unwrap_err().to_string();
         assert!(error.contains(want), "{fault:?}: {error}");
-        assert!(!closed, "{fault:?}");
+        assert_eq!(steps, [Step::Beheaded], "{fault:?}");
         if !matches!(fault, Fault::Lying(_)) {
             assert!(is_zero(&memory[..HEAD]), "{fault:?}");
         }
@@ -212,12 +235,24 @@ fn every_fault_has_a_name_and_leaves_a_card_that_does_not_boot() {
 #[test]
 fn a_first_block_that_does_not_hold_and_a_failing_record() {
     // Two flushes end before the first block is written; the third flips it.
-    let (result, memory) = try_one(8 * PIECE, Fault::Flips(3), &[], |_| Ok(()));
+    let (result, memory) = try_one(8 * PIECE, Fault::Flips(3), &[], |_, _| Ok(()));
     assert!(matches!(result, Err(CardError::Differs { offset: 0, .. })), "{result:?}");
     assert!(memory[510..512] == [0, 0], "no boot signature");
-    let (result, memory) = try_one(8 * PIECE, Fault::None, &[], |_| Err("disk full".into()));
-    assert!(result.unwrap_err().to_string().contains("disk full"));
-    assert!(is_zero(&memory[..HEAD]));
+    for failing in [Step::Beheaded, Step::Closing] {
+        let (result, memory) = try_one(8 * PIECE, Fault::None, &[], |step, _| {
+            if step == failing { Err("disk full".into()) } else { Ok(()) }
+        });
+        assert!(result.unwrap_err().to_string().contains("disk full"));
+        assert!(is_zero(&memory[..HEAD]));
+        assert_eq!(memory[HEAD] == 0xA5, failing == Step::Beheaded);
+    }
+}
+
+#[test]
+fn a_card_that_keeps_its_first_block_is_not_called_beheaded() {
+    let (result, memory) = try_one(8 * PIECE, Fault::Broken(0), &[], |_, _| unreachable!());
+    assert!(matches!(result, Err(CardError::Io { offset: 0, .. })), "{result:?}");
+    assert!(memory[..HEAD].iter().all(|&byte| byte == 0xA5));
 }
 
 #[test]
@@ -229,7 +264,7 @@ fn a_bad_image_leaves_a_card_that_does_not_boot() {
     let (mut card, memory) = Fake::new(8 * PIECE, Fault::None);
     let mut feed = Alone(Some(crate::cut::Cutter::new(&source).unwrap()));
     let progress = Progress::default();
-    let result = write(&mut card, &mut feed, &[], &progress, 0, || Ok(()));
+    let result = write(&mut card, &mut feed, &[], &progress, 0, &mut ());
     assert!(result.unwrap_err().to_string().contains("SHA-256"));
     assert!(is_zero(&memory.lock().unwrap()[..HEAD]));
 }
