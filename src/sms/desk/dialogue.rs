@@ -70,6 +70,7 @@ impl Desk {
         }
         self.ready = true;
         self.refusals = 0;
+        self.doubts = 0;
         self.memory = None;
         self.setup = [Job::Mode, Job::Indications].into();
         self.setup_at = time.now;
@@ -100,7 +101,10 @@ impl Desk {
         // Brought instead of told of: a text that is shown at once, or another
         // program has changed the setting.
         if let Some(pdu) = urc.data.as_ref().filter(|_| urc.after("+CBM").is_none()) {
-            self.received(time, pdu);
+            match from_hex(pdu.trim()) {
+                Some(octets) => self.received(time, &octets),
+                None => self.garbled(time, &urc.line),
+            }
         }
         // Earlier the SIM may have told of less than it has.
         if urc.line.starts_with("SMS DONE") || urc.line.starts_with("SMS READY") {
@@ -173,16 +177,27 @@ impl Desk {
                 self.memory = result.is_ok().then_some(memory);
             }
             Job::List => {
-                let found = result.is_ok_and(|reply| self.listed(time, &reply.lines));
+                let listed = result.map(|reply| self.listed(time, &reply.lines));
+                let found = listed.as_ref().is_ok_and(|listed| listed.found);
                 let wait = if found { SWEEP_AGAIN } else { SWEEP_EVERY };
                 self.sweep_at = time.now.saturating_add(wait);
+                match listed {
+                    Ok(Listed { garbled: Some(header), .. }) => self.garbled(time, &header),
+                    Ok(_) => self.doubts = 0,
+                    Err(_) => {}
+                }
             }
             Job::Read(memory, index) => {
                 let Ok(reply) = result else { return };
-                let pdu = reply.lines.iter().skip_while(|line| !line.starts_with("+CMGR:")).nth(1);
-                if let Some(pdu) = pdu {
-                    self.received(time, pdu);
-                    self.deletes.push_back((memory, index));
+                let mut lines = reply.lines.iter().skip_while(|line| !line.starts_with("+CMGR:"));
+                let Some(header) = lines.next() else { return };
+                match stored(header, lines.next()) {
+                    Stored::Nothing => {}
+                    Stored::Message(octets) => {
+                        self.received(time, &octets);
+                        self.deletes.push_back((memory, index));
+                    }
+                    Stored::Garbled => self.garbled(time, header),
                 }
             }
             // What could not be deleted is found again by the next sweep.
@@ -195,6 +210,7 @@ impl Desk {
         let refused = match result {
             Ok(_) => {
                 self.support = Support::Yes;
+                self.refusals = 0;
                 self.setup.pop_front();
                 return;
             }
@@ -217,30 +233,63 @@ impl Desk {
         }
     }
 
-    /// Takes in all that the SIM has; whether there was anything.
-    fn listed(&mut self, time: Time, lines: &[String]) -> bool {
-        let mut found = false;
-        for pair in lines.windows(2) {
-            let Some(rest) = pair[0].strip_prefix("+CMGL:") else { continue };
+    /// Takes in all that the SIM has.
+    fn listed(&mut self, time: Time, lines: &[String]) -> Listed {
+        let mut listed = Listed::default();
+        for (at, header) in lines.iter().enumerate() {
+            let Some(rest) = header.strip_prefix("+CMGL:") else { continue };
             let fields = fields(rest);
             let number = |at: usize| fields.get(at).and_then(|field| field.number::<u16>());
-            // 0 and 1 came from the network; 2 and 3 some program has put there.
-            if let (Some(index), Some(0 | 1)) = (number(0), number(1)) {
-                found = true;
-                self.received(time, &pair[1]);
-                let place = (Memory::sim(), index);
-                self.reads.retain(|read| *read != place);
-                self.deletes.push_back(place);
+            let index = match (number(0), number(1)) {
+                // 0 and 1 came from the network; 2 and 3 some program has put there.
+                (Some(index), Some(0 | 1)) => index,
+                (Some(_), Some(_)) => continue,
+                _ => {
+                    listed.garbled = Some(header.clone());
+                    continue;
+                }
+            };
+            match stored(header, lines.get(at + 1)) {
+                Stored::Nothing => {}
+                Stored::Message(octets) => {
+                    listed.found = true;
+                    self.received(time, &octets);
+                    let place = (Memory::sim(), index);
+                    self.reads.retain(|read| *read != place);
+                    self.deletes.push_back(place);
+                }
+                Stored::Garbled => listed.garbled = Some(header.clone()),
             }
         }
-        found
+        listed
+    }
+
+    /// What the modem shows is no message as it was told to show them, so it stays
+    /// where it is: another program may have switched to text mode, or a line got
+    /// lost or came between.
+    fn garbled(&mut self, time: Time, header: &str) {
+        if self.doubts == 0 {
+            let name = header.split(':').next().unwrap_or_default();
+            let text = format!("the modem shows a message that is none ({name}): it stays there");
+            self.actions.push(Action::Say(text));
+        }
+        self.set_up_again(time);
+    }
+
+    /// The modem behaves as if it were not set up: does that again, then looks
+    /// through the SIM, less and less often while it does not help.
+    fn set_up_again(&mut self, time: Time) {
+        self.setup = [Job::Mode, Job::Indications].into();
+        self.setup_at = time.now;
+        let wait = SWEEP_AGAIN.saturating_mul(1 << self.doubts.min(16)).min(SWEEP_EVERY);
+        self.doubts = self.doubts.saturating_add(1);
+        self.sweep_at = time.now.saturating_add(wait);
     }
 
     /// A message came. What it changes is kept at once, so that it may be
     /// deleted from the SIM after that.
-    fn received(&mut self, time: Time, pdu: &str) {
-        let octets = from_hex(pdu.trim()).unwrap_or_default();
-        let tpdu = split_centre(&octets).map_or(&octets[..], |(_, tpdu)| tpdu);
+    fn received(&mut self, time: Time, octets: &[u8]) {
+        let tpdu = split_centre(octets).map_or(octets, |(_, tpdu)| tpdu);
         let deliver = match Tpdu::decode(tpdu) {
             Ok(Tpdu::StatusReport(report)) => {
                 match self.outbox.report(&report) {
@@ -301,6 +350,44 @@ impl Desk {
         }
         self.keep_out(id);
         self.tell_out(id);
+    }
+}
+
+/// What came of a list of the SIM.
+#[derive(Debug, Default)]
+struct Listed {
+    /// Whether there was a message.
+    found: bool,
+    /// The header of something that is none.
+    garbled: Option<String>,
+}
+
+/// What stands behind a header.
+enum Stored {
+    /// The place is empty.
+    Nothing,
+    /// A message, with the service centre's address.
+    Message(Vec<u8>),
+    /// Something else.
+    Garbled,
+}
+
+/// What stands behind a header `+CMGR:` or `+CMGL:`, whose last value says how
+/// many octets follow the service centre's address (TS 27.005 §3.1, `<length>`);
+/// 0 for an empty place (§4.3).
+fn stored(header: &str, line: Option<&String>) -> Stored {
+    let length = fields(header).last().and_then(|field| field.number::<usize>());
+    if length == Some(0) {
+        return Stored::Nothing;
+    }
+    let octets = line.and_then(|line| from_hex(line.trim()));
+    match octets {
+        Some(octets)
+            if split_centre(&octets).is_ok_and(|(_, tpdu)| Some(tpdu.len()) == length) =>
+        {
+            Stored::Message(octets)
+        }
+        _ => Stored::Garbled,
     }
 }
 

@@ -108,6 +108,8 @@ pub struct Desk {
     setup: VecDeque<Job>,
     setup_at: Duration,
     refusals: u32,
+    /// How often the modem was set up again because it seemed not to be.
+    doubts: u32,
     reads: VecDeque<(Memory, u16)>,
     deletes: VecDeque<(Memory, u16)>,
     /// The memory that is read from.
@@ -137,6 +139,7 @@ impl Desk {
             setup: VecDeque::new(),
             setup_at: Duration::ZERO,
             refusals: 0,
+            doubts: 0,
             reads: VecDeque::new(),
             deletes: VecDeque::new(),
             memory: None,

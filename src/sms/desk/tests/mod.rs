@@ -1,6 +1,7 @@
 //! The desk with a modem, a network and a disk; the power cut at every step.
 
 mod disk;
+mod mode;
 mod power;
 mod world;
 

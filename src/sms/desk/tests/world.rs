@@ -33,6 +33,10 @@ pub struct World {
     pub refuse: Option<Final>,
     /// The modem takes the next message and says nothing.
     pub lose: bool,
+    /// Somebody has switched to text mode.
+    pub text_mode: bool,
+    /// What is done to the next reply, once.
+    pub spoil: Option<fn(&mut Vec<String>)>,
     /// The modem does not know the commands.
     pub data_only: bool,
     pub commands: Vec<String>,
@@ -57,6 +61,11 @@ fn stamp(second: u8) -> Stamp {
     Stamp([0x62, 0x11, 0x12, 0x02, 0x50, second, 0x00])
 }
 
+/// Octets behind the service centre's address, of which there are none here.
+fn length(pdu: &str) -> usize {
+    pdu.len() / 2 - 1
+}
+
 impl World {
     pub fn new(settings: Settings) -> World {
         let disk = ModelDisk::default();
@@ -74,6 +83,8 @@ impl World {
             said: Vec::new(),
             refuse: None,
             lose: false,
+            text_mode: false,
+            spoil: None,
             data_only: false,
             commands: Vec::new(),
             occupied: false,
@@ -192,13 +203,22 @@ impl World {
             return Ok(refused(Final::Error));
         }
         let index = || text.split_once('=').and_then(|parts| parts.1.parse::<u16>().ok());
-        let lines = if text.starts_with("AT+CMGL") {
-            let line =
-                |(index, pdu): (&u16, &String)| [format!("+CMGL: {index},0,,9"), pdu.clone()];
+        self.text_mode &= text != "AT+CMGF=0";
+        let mut lines = if text.starts_with("AT+CMGL") {
+            // In text mode the parameter is a word (TS 27.005 §3.4.2).
+            if self.text_mode {
+                return Ok(refused(Final::Error));
+            }
+            let line = |(index, pdu): (&u16, &String)| {
+                [format!("+CMGL: {index},0,,{}", length(pdu)), pdu.clone()]
+            };
             self.sim.iter().flat_map(line).collect()
+        } else if self.text_mode && text.starts_with("AT+CMGR") {
+            let header = "+CMGR: \"REC UNREAD\",\"+254700000001\",,\"26/11/21,20:00:00+00\"";
+            vec![header.to_owned(), "CAFE".to_owned()]
         } else if text.starts_with("AT+CMGR") {
             match index().and_then(|index| self.sim.get(&index)) {
-                Some(pdu) => vec!["+CMGR: 0,,9".to_owned(), pdu.clone()],
+                Some(pdu) => vec![format!("+CMGR: 0,,{}", length(pdu)), pdu.clone()],
                 None => return Ok(refused(Final::Cms(DeviceError::Code(321)))),
             }
         } else if text.starts_with("AT+CMGD") {
@@ -236,6 +256,10 @@ impl World {
         } else {
             Vec::new()
         };
+        if let Some(spoil) = self.spoil.filter(|_| lines.len() > 1) {
+            self.spoil = None;
+            spoil(&mut lines);
+        }
         Ok(Some(reply(lines)))
     }
 

@@ -1,0 +1,64 @@
+//! The modem shows messages otherwise than it was told to.
+
+use super::world::World;
+use super::{request, send, started, states};
+use crate::at::{DeviceError, Final};
+use crate::sms::spool::Settings;
+
+/// All that came, and that nothing is left on the SIM.
+fn texts(world: &mut World) -> Vec<String> {
+    assert!(world.sim.is_empty(), "{:?}", world.sim);
+    let all = world.desk().messages().into_iter().filter(|one| one.direction == "in");
+    all.map(|one| one.text.unwrap_or_else(|| "no text".to_owned())).collect()
+}
+
+#[test]
+fn what_is_shown_in_text_mode_stays_until_it_is_read() {
+    let mut world = started(Settings::default());
+    for (at, text) in ["one", "two"].into_iter().enumerate() {
+        world.text_mode = true;
+        let index = world.text("+254700000002", text, at as u16)[0];
+        world.code("+CMTI", index).unwrap();
+        world.run(60).unwrap();
+    }
+    assert_eq!(texts(&mut world), ["one", "two"]);
+    assert_eq!(world.said.iter().filter(|said| said.contains("stays there")).count(), 2);
+}
+
+#[test]
+fn a_line_that_is_spoilt_or_between_loses_nothing() {
+    let spoilers: [fn(&mut Vec<String>); 4] = [
+        |lines| lines.insert(1, "+UNKNOWN: 1".to_owned()),
+        |lines| _ = lines[1].pop(),
+        |lines| lines[1].truncate(30),
+        |lines| _ = lines.remove(1),
+    ];
+    for told in [true, false] {
+        let mut world = started(Settings::default());
+        for (at, spoil) in spoilers.into_iter().enumerate() {
+            world.spoil = Some(spoil);
+            let index = world.text("+254700000002", &format!("text {at}"), at as u16)[0];
+            if told {
+                world.code("+CMTI", index).unwrap();
+            }
+            world.run(2000).unwrap();
+            assert!(world.spoil.is_none(), "it was read");
+        }
+        assert_eq!(texts(&mut world), ["text 0", "text 1", "text 2", "text 3"]);
+    }
+}
+
+/// What never can be read is looked at ever less often, and stays.
+#[test]
+fn what_cannot_be_read_is_not_asked_for_all_the_time() {
+    let mut world = started(Settings::default());
+    world.sim.insert(3, "no message".to_owned());
+    world.run(86_400).unwrap();
+    let lists = world.commands.iter().filter(|sent| sent.starts_with("AT+CMGL")).count();
+    assert!((48..70).contains(&lists), "{lists}");
+    assert_eq!(world.sim.len(), 1);
+    world.sim.clear();
+    let index = world.text("+254700000002", "fine", 1)[0];
+    world.code("+CMTI", index).unwrap();
+    assert_eq!(texts(&mut world), ["fine"]);
+}
