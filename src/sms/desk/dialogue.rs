@@ -21,6 +21,10 @@ const SETUP_AGAIN: Duration = Duration::from_secs(5);
 /// A modem that has refused its mode so often has no messages at all.
 const REFUSALS: u32 = 3;
 
+/// A message of which the modem has said so often that it is not in the form of
+/// its mode, each time after it was set up, is not taken at all.
+const MODE_TRIES: u32 = 3;
+
 /// Where messages lie (`AT+CPMS`): the SIM, the modem itself, or another name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Memory(String);
@@ -184,11 +188,17 @@ impl Desk {
                 match listed {
                     Ok(Listed { garbled: Some(header), .. }) => self.garbled(time, &header),
                     Ok(_) => self.doubts = 0,
+                    // In text mode the command has another parameter.
+                    Err(AtError::Refused(_)) => self.set_up_again(time),
                     Err(_) => {}
                 }
             }
             Job::Read(memory, index) => {
-                let Ok(reply) = result else { return };
+                let reply = match result {
+                    Ok(reply) => reply,
+                    Err(AtError::Refused(why)) if is_mode(&why) => return self.set_up_again(time),
+                    Err(_) => return,
+                };
                 let mut lines = reply.lines.iter().skip_while(|line| !line.starts_with("+CMGR:"));
                 let Some(header) = lines.next() else { return };
                 match stored(header, lines.next()) {
@@ -340,7 +350,14 @@ impl Desk {
                 self.outbox.submitted(wall, id, part, reference);
             }
             Err(AtError::Refused(why)) if !is_doubtful(&why) => {
-                let for_good = is_for_good(&why);
+                let for_good = match is_mode(&why) {
+                    true => {
+                        self.set_up_again(time);
+                        let tried = self.outbox.get(id).map_or(0, |message| message.attempts);
+                        is_of_the_text(&why) && tried + 1 >= MODE_TRIES
+                    }
+                    false => is_for_good(&why),
+                };
                 let why = format!("the modem answered {why}");
                 self.outbox.refused(wall, id, part, why, for_good);
             }
@@ -382,9 +399,7 @@ fn stored(header: &str, line: Option<&String>) -> Stored {
     }
     let octets = line.and_then(|line| from_hex(line.trim()));
     match octets {
-        Some(octets)
-            if split_centre(&octets).is_ok_and(|(_, tpdu)| Some(tpdu.len()) == length) =>
-        {
+        Some(octets) if split_centre(&octets).is_ok_and(|(_, tpdu)| Some(tpdu.len()) == length) => {
             Stored::Message(octets)
         }
         _ => Stored::Garbled,
@@ -400,12 +415,21 @@ fn is_doubtful(why: &Final) -> bool {
 /// Whether another try would end the same way. Below 128 the numbers are causes
 /// of the network (TS 24.011 annex E-2): unassigned number, barred, rejected,
 /// unidentified or unknown subscriber, facility rejected, not subscribed, not
-/// implemented. 304, 305, 342: the modem does not take the message itself.
+/// implemented. 342: the modem does not take the message itself.
 fn is_for_good(why: &Final) -> bool {
-    matches!(
-        why,
-        Final::Cms(DeviceError::Code(1 | 8 | 10 | 21 | 28 | 29 | 30 | 50 | 69 | 304 | 305 | 342))
-    )
+    matches!(why, Final::Cms(DeviceError::Code(1 | 8 | 10 | 21 | 28 | 29 | 30 | 50 | 69 | 342)))
+}
+
+/// Whether another mode of the modem's explains it: 302 not allowed, 303 not
+/// supported, 304 and 305 a parameter of the other mode (TS 27.005 §3.2.5).
+fn is_mode(why: &Final) -> bool {
+    matches!(why, Final::Cms(DeviceError::Code(302..=305)))
+}
+
+/// Whether the modem may not take the message itself (304, 305), once it is known
+/// to be in the right mode.
+fn is_of_the_text(why: &Final) -> bool {
+    matches!(why, Final::Cms(DeviceError::Code(304 | 305)))
 }
 
 /// Octets that are no message, as one: nothing that came is thrown away.

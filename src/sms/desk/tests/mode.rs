@@ -62,3 +62,44 @@ fn what_cannot_be_read_is_not_asked_for_all_the_time() {
     world.code("+CMTI", index).unwrap();
     assert_eq!(texts(&mut world), ["fine"]);
 }
+
+#[test]
+fn somebody_switches_to_text_mode_and_all_goes_on() {
+    let mut world = started(Settings::default());
+    // The next list is refused.
+    world.text_mode = true;
+    world.text("+254700000002", "listed", 1);
+    world.run(2000).unwrap();
+    assert_eq!(texts(&mut world), ["listed"]);
+    // So is a message.
+    world.text_mode = true;
+    let id = send(&mut world, request("+254700000001", "hi"));
+    world.run(60).unwrap();
+    assert_eq!((states(&mut world)[&id].as_str(), world.network.len()), ("submitted", 1));
+}
+
+#[test]
+fn a_message_that_the_modem_does_not_take_in_its_mode_is_given_up() {
+    let mut world = started(Settings::default());
+    let id = send_refused(&mut world, 3);
+    assert_eq!(states(&mut world)[&id], "failed");
+    let id = send_refused(&mut world, 2);
+    assert_eq!(states(&mut world)[&id], "submitted");
+}
+
+/// Sends one that is refused so often.
+fn send_refused(world: &mut World, times: usize) -> u64 {
+    let refusal = || Some(Final::Cms(DeviceError::Code(304)));
+    world.refuse = refusal();
+    let id = send(world, request("+254700000001", "hi"));
+    for _ in 1..times {
+        assert_eq!(states(world)[&id], "accepted");
+        world.refuse = refusal();
+        for _ in 0..120 {
+            world.run(u64::from(world.refuse.is_some())).unwrap();
+        }
+    }
+    world.refuse = None;
+    world.run(120).unwrap();
+    id
+}

@@ -213,6 +213,8 @@ impl World {
                 [format!("+CMGL: {index},0,,{}", length(pdu)), pdu.clone()]
             };
             self.sim.iter().flat_map(line).collect()
+        } else if self.text_mode && text.starts_with("AT+CMGS") {
+            return Ok(refused(Final::Cms(DeviceError::Code(305))));
         } else if self.text_mode && text.starts_with("AT+CMGR") {
             let header = "+CMGR: \"REC UNREAD\",\"+254700000001\",,\"26/11/21,20:00:00+00\"";
             vec![header.to_owned(), "CAFE".to_owned()]
