@@ -158,7 +158,15 @@ pub fn write(
     total: u64,
     notes: &mut dyn Notes,
 ) -> Result<Written, CardError> {
-    let mut writer = Writer { card, patches, progress, expected: Vec::new(), head: None, bytes: 0 };
+    let mut writer = Writer {
+        card,
+        patches,
+        patched: vec![0; patches.len()],
+        progress,
+        expected: Vec::new(),
+        head: Aligned::zeroed(HEAD),
+        bytes: 0,
+    };
     let start = Instant::now();
     progress.begin(Phase::Writing, total);
     writer.behead()?;
@@ -167,6 +175,7 @@ pub fn write(
         writer.piece(piece)?;
     }
     let whole = feed.whole().map_err(CardError::Source)?;
+    writer.all_patched()?;
     writer.flush(whole.size)?;
     let writing = start.elapsed();
 
@@ -182,9 +191,13 @@ pub fn write(
 struct Writer<'a> {
     card: &'a mut dyn Card,
     patches: &'a [Patch],
+    /// How many bytes of each patch are used.
+    patched: Vec<usize>,
     progress: &'a Progress,
     expected: Vec<Expected>,
-    head: Option<Aligned>,
+    /// What the image has below [`HEAD`], as far as it has come; the card has
+    /// zeros there.
+    head: Aligned,
     bytes: u64,
 }
 
@@ -206,7 +219,10 @@ impl Writer<'_> {
             Piece::Free { offset, len } => {
                 self.fits(offset, len)?;
                 self.no_patch(offset, len)?;
-                self.card.free(offset, len);
+                let (offset, len) = behind_head(offset, len);
+                if len > 0 {
+                    self.card.free(offset, len);
+                }
             }
         }
         Ok(())
@@ -221,18 +237,32 @@ impl Writer<'_> {
 
     fn no_patch(&self, offset: u64, len: u64) -> Result<(), CardError> {
         match self.overlaps(offset, len).next() {
-            Some((patch, _)) => Err(CardError::Patch(patch.offset)),
+            Some((patch, _)) => Err(CardError::Patch(self.patches[patch].offset)),
             None => Ok(()),
         }
     }
 
-    /// The patches within `offset..offset + len`, and what they cover of it.
-    fn overlaps(&self, offset: u64, len: u64) -> impl Iterator<Item = (&Patch, Range<u64>)> {
-        self.patches.iter().filter_map(move |patch| {
+    /// Numbers of the patches within `offset..offset + len`, and what they cover
+    /// of it.
+    fn overlaps(
+        &self,
+        offset: u64,
+        len: u64,
+    ) -> impl Iterator<Item = (usize, Range<u64>)> + use<'_> {
+        self.patches.iter().enumerate().filter_map(move |(number, patch)| {
             let start = patch.offset.max(offset);
             let end = (patch.offset + patch.bytes.len() as u64).min(offset + len);
-            (start < end).then_some((patch, start..end))
+            (start < end).then_some((number, start..end))
         })
+    }
+
+    /// A patch that the image has no bytes for was not written.
+    fn all_patched(&self) -> Result<(), CardError> {
+        let mut patches = self.patches.iter().zip(&self.patched);
+        match patches.find(|(patch, used)| patch.bytes.len() != **used) {
+            Some((patch, _)) => Err(CardError::Patch(patch.offset)),
+            None => Ok(()),
+        }
     }
 
     fn data(
@@ -244,7 +274,10 @@ impl Writer<'_> {
     ) -> Result<(), CardError> {
         self.fits(offset, len as u64)?;
         let mut own = None;
-        for (patch, range) in self.overlaps(offset, len as u64) {
+        let overlaps: Vec<_> = self.overlaps(offset, len as u64).collect();
+        for (number, range) in overlaps {
+            let patch = &self.patches[number];
+            self.patched[number] += (range.end - range.start) as usize;
             let copy = own.get_or_insert_with(|| {
                 let mut copy = Aligned::zeroed(bytes.bytes().len());
                 copy.bytes_mut().copy_from_slice(bytes.bytes());
@@ -257,21 +290,32 @@ impl Writer<'_> {
         }
         let patched = own.is_some();
         let buffer = own.as_ref().unwrap_or(&bytes);
-        let skip = if offset == 0 { HEAD.min(len) } else { 0 };
+        // A map's first ranges may be smaller than the head.
+        let (at, rest) = behind_head(offset, len as u64);
+        let rest = rest as usize;
+        let skip = len - rest;
         if skip > 0 {
-            let mut head = Aligned::zeroed(HEAD);
-            head.bytes_mut()[..skip].copy_from_slice(&buffer.bytes()[..skip]);
-            self.head = Some(head);
+            // Below HEAD, so it fits.
+            let from = offset as usize;
+            self.head.bytes_mut()[from..from + skip].copy_from_slice(&buffer.bytes()[..skip]);
         }
         if patched || skip > 0 {
             sha256 = Sha256::digest(&buffer.bytes()[skip..len]).into();
         }
         let sector = self.card.sector();
-        let (at, rest) = (offset + skip as u64, len - skip);
         if rest > 0 {
             // Zeros behind the image's end, up to a whole sector.
             let whole = (rest as u64).next_multiple_of(sector) as usize;
-            let content = &buffer.bytes()[skip..];
+            let moved;
+            let content = if skip % PAGE == 0 {
+                &buffer.bytes()[skip..]
+            } else {
+                // What goes to the device begins on a page.
+                let mut to = Aligned::zeroed(PIECE);
+                to.bytes_mut()[..rest].copy_from_slice(&buffer.bytes()[skip..len]);
+                moved = to;
+                moved.bytes()
+            };
             self.card
                 .write(at, &content[..whole.min(content.len())])
                 .map_err(|error| self.failed("writing", at, error))?;
@@ -284,12 +328,16 @@ impl Writer<'_> {
     fn zero(&mut self, offset: u64, len: u64) -> Result<(), CardError> {
         self.fits(offset, len)?;
         self.no_patch(offset, len)?;
+        self.count(len);
+        let (offset, len) = behind_head(offset, len);
+        if len == 0 {
+            return Ok(());
+        }
         let whole = len.next_multiple_of(self.card.sector());
         self.card
             .zero(offset, whole)
             .map_err(|error| self.failed("writing zeros", offset, error))?;
         self.expected.push(Expected { offset, len, sha256: None });
-        self.count(len);
         Ok(())
     }
 
@@ -336,7 +384,7 @@ impl Writer<'_> {
     /// Writes the first block and reads it back; takes it away again when it is
     /// not right.
     fn crown(&mut self) -> Result<(), CardError> {
-        let Some(head) = self.head.take() else { return Ok(()) };
+        let head = std::mem::replace(&mut self.head, Aligned::zeroed(HEAD));
         let Err(error) = self.try_crown(&head) else { return Ok(()) };
         match self.behead() {
             Ok(()) => Err(error),
@@ -364,6 +412,12 @@ impl Writer<'_> {
             CardError::Removed(offset)
         }
     }
+}
+
+/// The part of a stretch that does not belong to the first block.
+fn behind_head(offset: u64, len: u64) -> (u64, u64) {
+    let skip = (HEAD as u64).saturating_sub(offset).min(len);
+    (offset + skip, len - skip)
 }
 
 #[cfg(test)]

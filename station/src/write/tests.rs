@@ -117,17 +117,26 @@ fn image() -> Vec<u8> {
 }
 
 fn source(dir: &std::path::Path) -> Source {
+    mapped(dir, &image(), FREE, &[0..3 * PIECE, 4 * PIECE..SIZE])
+}
+
+fn mapped(
+    dir: &std::path::Path,
+    image: &[u8],
+    comment: &str,
+    ranges: &[std::ops::Range<usize>],
+) -> Source {
     let path = dir.join("a.img");
-    std::fs::write(&path, image()).unwrap();
+    std::fs::write(&path, image).unwrap();
     let block = 512;
-    let range =
-        |from: usize, to: usize| format!("<Range>{}-{}</Range>", from / block, to / block - 1);
+    let range = |it: &std::ops::Range<usize>| {
+        format!("<Range>{}-{}</Range>", it.start / block, it.end / block - 1)
+    };
+    let ranges: String = ranges.iter().map(range).collect();
     let map = format!(
-        "<bmap version=\"1.3\"><!-- {FREE} --><ImageSize>{SIZE}</ImageSize><BlockSize>{block}\
-         </BlockSize><BlocksCount>{}</BlocksCount><BlockMap>{}{}</BlockMap></bmap>",
+        "<bmap version=\"1.3\"><!-- {comment} --><ImageSize>{SIZE}</ImageSize><BlockSize>{block}\
+         </BlockSize><BlocksCount>{}</BlocksCount><BlockMap>{ranges}</BlockMap></bmap>",
         SIZE / block,
-        range(0, 3 * PIECE),
-        range(4 * PIECE, SIZE),
     );
     std::fs::write(dir.join("a.bmap"), map).unwrap();
     Source::new(&path, &Options::default()).unwrap()
@@ -159,9 +168,18 @@ fn try_one(
     notes: impl FnMut(Step, &[u8]) -> Result<(), String> + Send,
 ) -> (Result<Written, CardError>, Vec<u8>) {
     let dir = tempfile::tempdir().unwrap();
-    let source = source(dir.path());
+    try_source(&source(dir.path()), size, fault, patches, notes)
+}
+
+fn try_source(
+    source: &Source,
+    size: usize,
+    fault: Fault,
+    patches: &[Patch],
+    notes: impl FnMut(Step, &[u8]) -> Result<(), String> + Send,
+) -> (Result<Written, CardError>, Vec<u8>) {
     let (mut card, memory) = Fake::new(size, fault);
-    let mut feed = Alone(Some(crate::cut::Cutter::new(&source).unwrap()));
+    let mut feed = Alone(Some(crate::cut::Cutter::new(source).unwrap()));
     let progress = Progress::default();
     let mut notes = Look(notes, memory.clone());
     let result = write(&mut card, &mut feed, patches, &progress, 0, &mut notes);
@@ -203,6 +221,49 @@ fn a_patch_is_written_and_verified_wherever_it_lies() {
         let (result, memory) = try_one(8 * PIECE, Fault::None, &[patch], |_, _| Ok(()));
         assert!(matches!(result, Err(CardError::Patch(at)) if at == offset as u64), "{result:?}");
         assert!(is_zero(&memory[..HEAD]));
+    }
+}
+
+#[test]
+fn a_first_block_of_several_ranges_comes_last_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut image = image();
+    // Not listed, or zero.
+    image[1024..1536].fill(0);
+    image[2048..2560].fill(0);
+    image[8192..12_288].fill(0);
+    for (comment, free) in [(FREE, true), ("holes", false)] {
+        let ranges = [0..512, 512..1024, 1536..3584, 3584..8192, 12_288..SIZE];
+        let source = mapped(dir.path(), &image, comment, &ranges);
+        let patch = Patch { offset: 500, bytes: vec![0xEE; 40] };
+        let (result, memory) =
+            try_source(&source, 8 * PIECE, Fault::None, &[patch], |_, memory| {
+                assert!(is_zero(&memory[..HEAD]), "a part of it came early");
+                Ok(())
+            });
+        result.unwrap();
+        let mut want = image.clone();
+        want[500..540].fill(0xEE);
+        if free {
+            want[8192..12_288].fill(0xA5);
+        }
+        assert!(memory[..SIZE] == want, "{comment}");
+    }
+}
+
+#[test]
+fn a_patch_behind_the_images_end_is_noticed() {
+    for (offset, len) in [(SIZE as u64 + 100, 40), (SIZE as u64 - 1, 2)] {
+        let patches =
+            [Patch { offset: 5, bytes: vec![0xEE; 40] }, Patch { offset, bytes: vec![0xEE; len] }];
+        let mut steps = Vec::new();
+        let (result, memory) = try_one(8 * PIECE, Fault::None, &patches, |step, _| {
+            steps.push(step);
+            Ok(())
+        });
+        assert!(matches!(result, Err(CardError::Patch(at)) if at == offset), "{result:?}");
+        assert!(is_zero(&memory[..HEAD]));
+        assert_eq!(steps, [Step::Beheaded]);
     }
 }
 
