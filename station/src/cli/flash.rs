@@ -105,8 +105,9 @@ impl Targets {
         if !io::stdin().is_terminal() {
             bail!("nobody can be asked here: say --yes when all of it may be overwritten");
         }
-        eprint!("All on {} is overwritten. Go on? [y/N] ", show::names(targets));
-        io::stderr().flush()?;
+        let mut out = io::stderr();
+        write!(out, "All on {} is overwritten. Go on? [y/N] ", show::names(targets))?;
+        out.flush()?;
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer)?;
         if !matches!(answer.trim(), "y" | "Y" | "yes") {
@@ -140,7 +141,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     show::source(&source);
     let targets = arguments.targets.look(&source)?;
     if arguments.targets.dry_run {
-        eprintln!("nothing was written: this is a dry run");
+        say!("nothing was written: this is a dry run");
         return Ok(true);
     }
     arguments.targets.confirm(&targets)?;
@@ -161,6 +162,6 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         });
     });
     let right = outcomes.iter().flatten().filter(|it| it.is_ok()).count();
-    eprintln!("{right} of {} right", targets.len());
+    say!("{right} of {} right", targets.len());
     Ok(right == targets.len())
 }

@@ -1,5 +1,15 @@
 //! The command line.
 
+/// Prints a line on standard error as `eprintln!` does, but does not panic when
+/// nobody is left to read it: cards are being written.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        // There is no place left to say that nothing can be said.
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod flash;
 mod provision;
 mod report;
@@ -43,7 +53,7 @@ fn finish(done: Result<bool>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

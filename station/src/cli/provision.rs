@@ -31,8 +31,9 @@ pub struct Arguments {
     /// Write these units only, in this order.
     #[arg(long = "unit", value_name = "ID")]
     units: Vec<String>,
-    /// Write units, and over cards, that are done already.
-    #[arg(long)]
+    /// Write the named units even if they are on a card already, and over cards
+    /// that are done.
+    #[arg(long, requires = "units")]
     again: bool,
     /// Where it is recorded which unit is on which card [default: beside the
     /// fleet's file].
@@ -109,20 +110,16 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     }
     let plan = plan(arguments, &units, &records, &seats)?;
     for note in &plan.notes {
-        eprintln!("note: {note}");
+        say!("note: {note}");
     }
     for (card, unit) in &plan.pairs {
-        eprintln!(
-            "  {}  becomes  {}",
-            seats[*card].target.path.display(),
-            units[*unit].id.as_str()
-        );
+        say!("  {}  becomes  {}", seats[*card].target.path.display(), units[*unit].id.as_str());
     }
     if plan.pairs.is_empty() {
         bail!("no unit goes onto any of these cards");
     }
     if arguments.targets.dry_run {
-        eprintln!("nothing was written: this is a dry run");
+        say!("nothing was written: this is a dry run");
         return Ok(true);
     }
     let chosen: Vec<_> = plan.pairs.iter().map(|(card, _)| seats[*card].target.clone()).collect();
@@ -222,16 +219,16 @@ fn write(
     let screen = show::Screen::new(labels, arguments.targets.json);
     screen.during(|screen| {
         flash(source, orders, |card, outcome| {
-            screen.outcome(card, &outcome);
             match record(&lock(records), numbers[card], &outcome) {
                 Ok(()) if outcome.is_ok() => right += 1,
                 Ok(()) => {}
                 Err(error) => trouble = Err(error),
             }
+            screen.outcome(card, &outcome);
         });
     });
     trouble.context("a card's end could not be recorded; its unit counts as unclear")?;
-    eprintln!("{right} of {} right; {} units are left", numbers.len(), left(units, records)?);
+    say!("{right} of {} right; {} units are left", numbers.len(), left(units, records)?);
     Ok(right == numbers.len())
 }
 

@@ -1,6 +1,6 @@
 //! `station report`.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -35,18 +35,22 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let beside = || records_of(arguments.fleet.as_deref().unwrap_or_else(|| "".as_ref()));
     let path = arguments.records.clone().unwrap_or_else(beside);
     let cards = Records::view(&path)?.all()?;
-    match arguments.form {
-        Form::Table => print!("{}", table(&cards)),
-        Form::Json => println!("{}", serde_json::to_string_pretty(&cards)?),
+    let text = match arguments.form {
+        Form::Table => table(&cards).into_bytes(),
+        Form::Json => format!("{}\n", serde_json::to_string_pretty(&cards)?).into_bytes(),
         Form::Csv => {
-            let mut out = csv::Writer::from_writer(io::stdout().lock());
+            let mut out = csv::Writer::from_writer(Vec::new());
             for card in &cards {
                 out.serialize(card)?;
             }
-            out.flush()?;
+            out.into_inner()?
         }
+    };
+    match io::stdout().write_all(&text) {
+        // `report | head` has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
+        done => Ok(done.map(|()| true)?),
     }
-    Ok(true)
 }
 
 /// One line a card, in columns as wide as their widest cell.

@@ -1,5 +1,6 @@
 //! What the user sees: targets, progress, outcomes.
 
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +20,12 @@ const TICK: Duration = Duration::from_millis(200);
 /// In JSON, progress is told every so many ticks.
 const TOLD: u32 = 5;
 
+/// Prints a line of JSON, as long as somebody reads them.
+fn tell(line: &serde_json::Value) {
+    // The outcomes are in the records and in the exit status too.
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
 /// Says what is known of the image.
 pub fn source(source: &Source) {
     let checks = source.checks();
@@ -33,7 +40,7 @@ pub fn source(source: &Source) {
         (None, None) => "no signature",
     };
     let bytes = source.size().map_or("unknown size".to_owned(), size);
-    eprintln!("{}: {bytes}, {map}; {sum}, {signature}", source.path().display());
+    say!("{}: {bytes}, {map}; {sum}, {signature}", source.path().display());
 }
 
 /// Shows the targets as a table.
@@ -48,7 +55,7 @@ pub fn targets(targets: &[Target]) {
         };
         let serial = target.cid.as_deref().or(target.serial.as_deref()).unwrap_or("-");
         let path = target.path.display().to_string();
-        eprintln!("  {path:16} {:>9}  {what}  {serial}", size(target.size));
+        say!("  {path:16} {:>9}  {what}  {serial}", size(target.size));
     }
 }
 
@@ -131,10 +138,7 @@ impl Screen {
                 let (phase, done, total) = progress.get();
                 let changed = std::mem::replace(&mut last[number], phase) != phase;
                 if self.json && (changed || ticks % TOLD == 0) {
-                    println!(
-                        "{}",
-                        json!({"card": name, "phase": phase, "done": done, "total": total})
-                    );
+                    tell(&json!({"card": name, "phase": phase, "done": done, "total": total}));
                 } else if let Some(bar) = bars.get(number) {
                     if changed {
                         bar.set_message(label(phase));
@@ -143,7 +147,7 @@ impl Screen {
                     bar.set_length(total);
                     bar.set_position(done);
                 } else if changed && !self.json && !matches!(phase, Phase::Done | Phase::Failed) {
-                    eprintln!("{name}: {}", label(phase));
+                    say!("{name}: {}", label(phase));
                 }
             }
         }
@@ -163,7 +167,7 @@ impl Screen {
                 }),
                 Err(error) => json!({"card": name, "result": "failed", "why": error.to_string()}),
             };
-            println!("{line}");
+            tell(&line);
             return;
         }
         let text = match outcome {
@@ -177,7 +181,7 @@ impl Screen {
             ),
             Err(error) => format!("{name}: FAILED: {error}"),
         };
-        self.bars.suspend(|| eprintln!("{text}"));
+        self.bars.suspend(|| say!("{text}"));
     }
 }
 
