@@ -40,8 +40,10 @@ pub fn assign(units: &[Candidate<'_>], holds: &[Option<Card>], named: bool, agai
             Some(line) if line.state == "right" && !again => {
                 free[card] = false;
                 plan.notes.push(format!(
-                    "card {} is unit {}, written and verified: put another one in, or say --again",
+                    "card {} is unit {}, written and verified: put another one in, or say \
+                     `--unit {} --again` to write it once more",
                     card + 1,
+                    line.unit,
                     line.unit
                 ));
             }
@@ -50,33 +52,42 @@ pub fn assign(units: &[Candidate<'_>], holds: &[Option<Card>], named: bool, agai
     }
     let mut waiting = Vec::new();
     for (number, unit) in units.iter().enumerate() {
+        // Its own card, if that is there.
+        let own = |line: &Card| {
+            let same = |held: &Option<Card>| held.as_ref().is_some_and(|it| it.token == line.token);
+            holds.iter().position(same)
+        };
         match &unit.standing {
             Standing::Free => waiting.push(number),
-            _ if again => waiting.push(number),
-            Standing::Right(line) => {
-                if named {
-                    plan.notes.push(format!(
-                        "unit {} is on a card already (number {} of the records): say --again",
-                        unit.id, line.number
-                    ));
-                }
-            }
-            Standing::Unclear(line) => {
-                let same = holds
-                    .iter()
-                    .position(|it| it.as_ref().is_some_and(|held| held.token == line.token));
-                match same.filter(|&card| free[card]) {
+            Standing::Right(line) | Standing::Unclear(line) if again => {
+                match own(line).filter(|&card| free[card]) {
                     Some(card) => {
                         free[card] = false;
                         plan.pairs.push((card, number));
                     }
-                    None => plan.notes.push(format!(
-                        "unit {} may be on the card that was in {}, whose writing was cut short \
-                         at its very end: put that card in again, or destroy it and say --again",
-                        unit.id, line.target
-                    )),
+                    None => waiting.push(number),
                 }
             }
+            Standing::Right(line) => {
+                if named {
+                    plan.notes.push(format!(
+                        "unit {} is on a card already (number {} of the records): say `--unit {} \
+                         --again` to write it once more",
+                        unit.id, line.number, unit.id
+                    ));
+                }
+            }
+            Standing::Unclear(line) => match own(line).filter(|&card| free[card]) {
+                Some(card) => {
+                    free[card] = false;
+                    plan.pairs.push((card, number));
+                }
+                None => plan.notes.push(format!(
+                    "unit {} may be on the card that was in {}, whose writing was cut short at \
+                     its very end: put that card in again, or destroy it and say `--unit {} --again`",
+                    unit.id, line.target, unit.id
+                )),
+            },
         }
     }
     let cards = (0..holds.len()).filter(|&card| free[card]);
@@ -109,16 +120,18 @@ pub fn read_token(device: &mut dyn Device, place: Place) -> Option<String> {
     let mut buffer = crate::aligned::Aligned::zeroed(usize::try_from(len).ok()?);
     // A card that cannot be read, or a file that ends before, has none.
     device.read(start, buffer.bytes_mut()).ok()?;
-    let file = buffer.bytes().get(usize::try_from(place.offset - start).ok()?..)?;
+    let skip = usize::try_from(place.offset - start).ok()?;
+    // What follows is another file's.
+    let file = buffer.bytes().get(skip..skip + usize::try_from(place.len).ok()?)?;
     find_token(&String::from_utf8_lossy(file))
 }
 
-/// The token in the text of a unit's file.
+/// The token in the text of a unit's file. Files for the unit stand in that
+/// text too, so it is not searched but read.
 fn find_token(text: &str) -> Option<String> {
-    let rest = text.lines().find_map(|line| line.strip_prefix("card = \""))?;
-    let token = rest.get(..2 * TOKEN)?;
-    let whole =
-        rest[2 * TOKEN..].starts_with('"') && token.bytes().all(|it| it.is_ascii_hexdigit());
+    let table: toml::Table = toml::from_str(text).ok()?;
+    let token = table.get("unit")?.get("card")?.as_str()?;
+    let whole = token.len() == 2 * TOKEN && token.bytes().all(|it| it.is_ascii_hexdigit());
     whole.then(|| token.to_owned())
 }
 
@@ -162,7 +175,9 @@ mod tests {
         assert_eq!(plan.pairs, [(0, 2), (2, 3)]);
         assert_eq!(plan.notes.len(), 2, "{:?}", plan.notes);
         assert!(plan.notes[0].contains("card 2 is unit 1"), "{:?}", plan.notes);
+        assert!(plan.notes[0].contains("`--unit 1 --again`"), "{:?}", plan.notes);
         assert!(plan.notes[1].contains("unit 2 may be on"), "{:?}", plan.notes);
+        assert!(plan.notes[1].contains("`--unit 2 --again`"), "{:?}", plan.notes);
     }
 
     #[test]
@@ -179,6 +194,10 @@ mod tests {
     fn again_overrules() {
         let holds = [Some(line("1", "right", "a")), None];
         assert_eq!(assign(&units(), &holds, true, true).pairs, [(0, 0), (1, 1)]);
+        // Onto its own card first, if that is there.
+        let holds = [None, Some(line("1", "right", "a"))];
+        assert_eq!(assign(&units()[..1], &holds, true, true).pairs, [(1, 0)]);
+        let holds = [Some(line("1", "right", "a")), None];
         let plan = assign(&units()[..1], &holds, true, false);
         assert!(plan.pairs.is_empty() && plan.notes.len() == 2, "{plan:?}");
     }
@@ -187,8 +206,20 @@ mod tests {
     fn tokens_are_found_in_units_files_only() {
         let token = token().unwrap();
         assert_eq!(find_token(&format!("[unit]\nid = \"1\"\ncard = \"{token}\"\n\n")), Some(token));
-        for text in ["", "card = \"12\"", "card = \"zz\u{e4}zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz\""] {
+        for text in ["", "\u{fffd}", "[unit]\ncard = \"12\"", "[unit]\ncard = 7", "unit = 1"] {
             assert_eq!(find_token(text), None, "{text}");
         }
+        let text = format!("[unit]\ncard = \"{}\"", "\u{e4}".repeat(TOKEN));
+        assert_eq!(find_token(&text), None);
+        // Content of a file that looks like it.
+        let (own, other) = ("1".repeat(2 * TOKEN), "2".repeat(2 * TOKEN));
+        let fleet = format!(
+            "[[unit]]\nid = '1'\nfiles = [{{ path = '/a', content = '''\ncard = \"{other}\"\n''' }}]"
+        );
+        let fleet = crate::fleet::Fleet::parse("fleet.toml".as_ref(), &fleet).unwrap();
+        let files = crate::fleet::render::render(&fleet.units[0], &own).unwrap();
+        let text = files.texts[1].reveal();
+        assert!(text.contains(&format!("card = \"{other}\"")), "{text}");
+        assert_eq!(find_token(text), Some(own));
     }
 }

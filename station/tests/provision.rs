@@ -157,7 +157,11 @@ fn each_card_becomes_its_own_unit_and_no_unit_is_there_twice() {
     let out = desk.run(&[], &[c6]);
     assert!(!out.status.success() && said(&out).contains("no unit goes"), "{}", said(&out));
     let out = desk.run(&["--unit=2"], &[c6]);
-    assert!(!out.status.success() && said(&out).contains("--again"), "{}", said(&out));
+    assert!(!out.status.success() && said(&out).contains("`--unit 2 --again`"), "{}", said(&out));
+    // It would write the first units once more, whichever is meant.
+    let out = desk.run(&["--again"], &[c6]);
+    assert!(!out.status.success() && said(&out).contains("--unit <ID>"), "{}", said(&out));
+    assert_eq!(fs::read(c6).unwrap(), [0xA5; 4096]);
     let out = desk.run(&["--unit=2", "--again"], &[c6]);
     assert!(out.status.success(), "{}", said(&out));
     assert_eq!(id(c6).as_deref(), Some("2"));
@@ -180,6 +184,20 @@ fn each_card_becomes_its_own_unit_and_no_unit_is_there_twice() {
     assert!(out.status.success(), "{}", said(&out));
     assert_eq!([c5, c7].map(id), ["4", "5"].map(|id| Some(id.to_owned())));
     assert_eq!(report[0]["image_sha256"].as_str().map(str::len), Some(64));
+}
+
+#[test]
+fn nobody_reads_what_it_says() {
+    let desk = Desk::new(2);
+    let cards = ["c1", "c2"].map(|name| desk.card(name));
+    let mut command = desk.command(&[], &cards.each_ref().map(PathBuf::as_path));
+    let mut run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The pipes' only other ends.
+    drop((run.stdout.take(), run.stderr.take()));
+    assert!(run.wait().unwrap().success());
+    assert_eq!(cards.each_ref().map(|card| id(card)), ["1", "2"].map(|id| Some(id.to_owned())));
+    let report = desk.report();
+    assert_eq!([&report[0]["state"], &report[1]["state"]], ["right", "right"]);
 }
 
 /// Kills the desk's program at twenty moments of its work, and then goes on with
