@@ -74,6 +74,9 @@ fn session(report: &Report, line: &mut impl FnMut(String)) {
             line(format!("  {:<8} {step}", "to do"));
         }
     }
+    if let Some(why) = &report.messages_wait {
+        line(format!("  {:<8} text messages wait: {why}", "sms"));
+    }
     let usage = &report.usage;
     let cap = usage.cap.map_or(String::new(), |cap| format!(" of {}", bytes(cap)));
     line(format!("  {:<8} {}{cap} this month", "data", bytes(usage.rx.saturating_add(usage.tx))));

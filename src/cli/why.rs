@@ -97,6 +97,9 @@ fn one(out: &mut String, place: &str, report: &Report) {
     if let Some(error) = &report.cellular.state.last_error {
         _ = writeln!(out, "  last error: {error}");
     }
+    if let Some(why) = &report.messages_wait {
+        _ = writeln!(out, "  text messages wait: {why}");
+    }
 }
 
 /// What the part in the way says of itself.

@@ -13,7 +13,7 @@ use crate::modem::usb_path::UsbPath;
 use crate::policy::budget::Usage;
 use crate::policy::ladder::History;
 use crate::session::Kept;
-use crate::sms::spool::{Folder, Store};
+use crate::sms::spool::{self, Folder, Record, Store};
 use crate::state::{Loaded, StateFile};
 
 /// The files of one modem. The place on the bus names it, as nothing else of a
@@ -22,7 +22,9 @@ pub struct Files {
     memory: StateFile,
     history: StateFile,
     usage: StateFile,
-    messages: Store<Folder>,
+    /// Of messages, and where; not there until it could be opened.
+    messages: Option<Store<Folder>>,
+    place: PathBuf,
 }
 
 impl Files {
@@ -37,24 +39,64 @@ impl Files {
             memory: StateFile::new(&folder, "memory", 1),
             history: StateFile::new(&folder, "history", 1),
             usage: StateFile::new(&folder, "usage", 1),
-            messages: Store::new(
-                Folder::new(folder.join("sms"))
-                    .with_context(|| format!("cannot make {}/sms", folder.display()))?,
-            ),
+            messages: None,
+            place: folder.join("sms"),
         })
     }
 
-    /// What earlier runs kept.
+    /// What earlier runs kept. That messages cannot be read is told in it: the
+    /// modem can be online without them.
     ///
     /// # Errors
-    /// A file is there but cannot be read.
+    /// Another file is there but cannot be read.
     pub fn load(&mut self) -> Result<Kept> {
+        let (messages, unreadable) = match self.load_messages() {
+            Ok(messages) => (messages, None),
+            Err(error) => (spool::Kept::default(), Some(format!("{error:#}"))),
+        };
         Ok(Kept {
             memory: load(&self.memory)?,
             history: load(&self.history)?,
             usage: load(&self.usage)?,
-            messages: self.messages.load()?,
+            messages,
+            unreadable,
             boot: boot(),
+        })
+    }
+
+    /// What is kept of messages.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn load_messages(&mut self) -> Result<spool::Kept> {
+        Ok(self.messages()?.load()?)
+    }
+
+    /// Keeps a message.
+    ///
+    /// # Errors
+    /// The card is full or broken.
+    pub fn keep_message(&mut self, record: &Record) -> Result<()> {
+        Ok(self.messages()?.keep(record)?)
+    }
+
+    /// Forgets a message.
+    ///
+    /// # Errors
+    /// The card is broken.
+    pub fn forget_message(&mut self, id: u64) -> Result<()> {
+        Ok(self.messages()?.forget(id)?)
+    }
+
+    fn messages(&mut self) -> Result<&mut Store<Folder>> {
+        Ok(match &mut self.messages {
+            Some(store) => store,
+            none => {
+                let folder = Folder::new(self.place.clone());
+                let folder =
+                    folder.with_context(|| format!("cannot make {}", self.place.display()))?;
+                none.insert(Store::new(folder))
+            }
         })
     }
 
@@ -72,11 +114,6 @@ impl Files {
     /// The card is full or broken.
     pub fn keep(&self, history: &History) -> Result<()> {
         Ok(self.history.save(history)?)
-    }
-
-    /// The messages' files.
-    pub fn messages(&mut self) -> &mut Store<Folder> {
-        &mut self.messages
     }
 
     /// Keeps the count of data. Told of, and no more, when it cannot be.
@@ -108,4 +145,43 @@ fn boot() -> u64 {
     let mut hasher = DefaultHasher::new();
     fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default().hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(folder: &Path) -> Files {
+        Files::new(folder, &"1-1".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn messages_that_cannot_be_read_do_not_stop_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("1-1/sms");
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(&place, "a file in the place of the folder").unwrap();
+        let mut files = files(folder.path());
+        let why = files.load().unwrap().unreadable.unwrap();
+        assert!(why.contains("cannot make") && why.contains("1-1/sms"), "{why}");
+        assert!(files.keep_message(&Record::Numbers(7)).is_err());
+        // It is looked for again.
+        fs::remove_file(&place).unwrap();
+        files.keep_message(&Record::Numbers(7)).unwrap();
+        let kept = files.load().unwrap();
+        assert_eq!((kept.unreadable, kept.messages.numbers), (None, 7));
+    }
+
+    #[test]
+    fn what_is_half_written_need_not_be_removable() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = files(folder.path());
+        files.keep_message(&Record::Numbers(7)).unwrap();
+        // As on a card that can only be read, where nothing can be removed.
+        fs::create_dir(folder.path().join("1-1/sms/new")).unwrap();
+        let kept = files.load().unwrap();
+        assert_eq!((kept.unreadable, kept.messages.numbers), (None, 7));
+        let error = files.keep_message(&Record::Numbers(8)).unwrap_err();
+        assert!(error.to_string().contains("numbers.json"), "{error:#}");
+    }
 }

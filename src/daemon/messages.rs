@@ -3,8 +3,8 @@
 
 use super::task::Task;
 use crate::protocol::{MessagesCall, SmsList};
+use crate::session::Action;
 use crate::sms::desk::{Desk, Message, NotDone};
-use crate::sms::spool::StoreError;
 
 impl Task {
     /// Does what a client asks. What it is told is on the disk.
@@ -41,12 +41,29 @@ impl Task {
         }
     }
 
-    /// A message could not be kept: what is on the disk counts from now on.
-    pub(super) fn not_kept(&mut self, error: &StoreError) {
-        tracing::error!("modem at {}: {error}; text messages wait", self.path);
-        match self.files.messages().load() {
-            Ok(kept) => self.session.restore_messages(self.shared.clock(), kept),
-            Err(error) => tracing::error!("modem at {}: {error}", self.path),
+    /// Keeps or forgets a message; whether it was done. If not, what is on the disk
+    /// counts from now on.
+    pub(super) fn store(&mut self, action: &Action) -> bool {
+        let done = match action {
+            Action::KeepMessage(record) => self.files.keep_message(record),
+            Action::ForgetMessage(id) => self.files.forget_message(*id),
+            _ => return true,
+        };
+        let Err(error) = done else { return true };
+        tracing::error!("modem at {}: {error:#}; text messages wait", self.path);
+        self.load_messages();
+        false
+    }
+
+    /// Goes on from what is on the disk, or not at all while it cannot be read.
+    pub(super) fn load_messages(&mut self) {
+        let clock = self.shared.clock();
+        match self.files.load_messages() {
+            Ok(kept) => self.session.restore_messages(clock, kept),
+            Err(error) => {
+                tracing::error!("modem at {}: {error:#}; text messages wait", self.path);
+                self.session.stop_messages(clock, format!("{error:#}"));
+            }
         }
     }
 }

@@ -303,11 +303,9 @@ impl Task {
                 match action {
                     // After one that was not kept the rest waits, too.
                     Action::KeepMessage(_) | Action::ForgetMessage(_) if !kept => {}
-                    Action::KeepMessage(record) => {
-                        if let Err(error) = self.files.messages().keep(&record) {
-                            (kept, silenced) = (false, true);
-                            self.not_kept(&error);
-                        }
+                    Action::KeepMessage(_) | Action::ForgetMessage(_) => {
+                        kept = self.store(&action);
+                        silenced |= !kept;
                     }
                     Action::Remember(memory) => {
                         if let Err(error) = self.files.remember(&memory) {
@@ -359,12 +357,8 @@ impl Task {
             }
             Action::Probe { link, servers, target } => self.ask(link, &servers, target),
             // Handled before.
-            Action::Remember(_) | Action::KeepMessage(_) => {}
-            Action::ForgetMessage(id) => {
-                if let Err(error) = self.files.messages().forget(id) {
-                    tracing::error!("modem at {}: {error}", self.path);
-                }
-            }
+            Action::Remember(_) | Action::KeepMessage(_) | Action::ForgetMessage(_) => {}
+            Action::LoadMessages => self.load_messages(),
             // Nobody listens: as well.
             Action::Tell(news) => _ = self.shared.news.send((self.path.clone(), *news)),
             Action::Keep(history) => {

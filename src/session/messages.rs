@@ -17,12 +17,17 @@ const OURS: u64 = 1 << 63;
 /// (ModemManager commit 5056936b). Where there is no data to wait for, so long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often a store that cannot be read is tried again.
+const STORE_AGAIN: Duration = Duration::from_secs(60);
+
 /// Ends what is typed at a prompt (TS 27.005 §3.5.1).
 const CTRL_Z: u8 = 0x1a;
 
 /// The desk, if there shall be one, and what it was told last.
 pub(super) struct Messages {
     desk: Option<Desk>,
+    /// Why nothing is done, as what is kept cannot be read; and when to try again.
+    stopped: Option<(Duration, String)>,
     time: Time,
     open: bool,
     registered: bool,
@@ -33,8 +38,10 @@ fn time(clock: Clock) -> Time {
 }
 
 impl Messages {
-    pub fn new(settings: Option<Settings>, kept: Kept) -> Messages {
+    pub fn new(settings: Option<Settings>, kept: Kept, unreadable: Option<String>) -> Messages {
+        let stopped = unreadable.filter(|_| settings.is_some());
         Messages {
+            stopped: stopped.map(|why| (STORE_AGAIN, why)),
             desk: settings.map(|settings| Desk::new(settings, kept)),
             time: Time { now: Duration::ZERO, wall: 0 },
             open: false,
@@ -43,20 +50,40 @@ impl Messages {
     }
 
     pub fn next_event(&self) -> Option<Duration> {
-        self.desk.as_ref().and_then(|desk| desk.next_event(self.time))
+        match &self.stopped {
+            Some((again, _)) => Some(*again),
+            None => self.desk.as_ref().and_then(|desk| desk.next_event(self.time)),
+        }
     }
 
-    pub fn advance(&mut self, clock: Clock) {
+    /// Lets time pass; whether to try to read again what is kept.
+    pub fn advance(&mut self, clock: Clock) -> bool {
         self.time = time(clock);
+        if let Some((again, _)) = self.stopped.as_mut() {
+            let due = *again <= clock.now;
+            if due {
+                *again = clock.now.saturating_add(STORE_AGAIN);
+            }
+            return due;
+        }
         if let Some(desk) = &mut self.desk {
             desk.advance(self.time);
         }
+        false
     }
 
     fn tell(&mut self, event: desk::Event) {
-        if let Some(desk) = &mut self.desk {
+        if let Some(desk) = self.desk.as_mut().filter(|_| self.stopped.is_none()) {
             desk.event(self.time, event);
         }
+    }
+
+    /// The desk, for what a client asks.
+    fn desk(&mut self) -> Result<&mut Desk, NotDone> {
+        if let Some((_, why)) = &self.stopped {
+            return Err(NotDone::Refused(format!("text messages wait: {why}")));
+        }
+        self.desk.as_mut().ok_or_else(switched_off)
     }
 
     fn know(&mut self, open: bool, registered: bool) {
@@ -78,10 +105,16 @@ fn switched_off() -> NotDone {
 }
 
 impl Session {
-    /// The messages; `None` when they are switched off.
+    /// The messages; `None` when they are switched off, or wait.
     #[must_use]
     pub fn messages(&self) -> Option<&Desk> {
-        self.desk.desk.as_ref()
+        self.desk.desk.as_ref().filter(|_| self.desk.stopped.is_none())
+    }
+
+    /// Why they wait; `None` when they do not.
+    #[must_use]
+    pub fn messages_wait(&self) -> Option<&str> {
+        self.desk.stopped.as_ref().map(|(_, why)| why.as_str())
     }
 
     /// Accepts messages, all or none. They are accepted once the actions that
@@ -94,8 +127,7 @@ impl Session {
         clock: Clock,
         requests: Vec<SendRequest>,
     ) -> Result<Vec<Message>, NotDone> {
-        let desk = self.desk.desk.as_mut().ok_or_else(switched_off)?;
-        let accepted = desk.send(time(clock), requests)?;
+        let accepted = self.desk.desk()?.send(time(clock), requests)?;
         self.settle(clock);
         Ok(accepted)
     }
@@ -105,18 +137,35 @@ impl Session {
     /// # Errors
     /// There is none, or it is being sent.
     pub fn delete_message(&mut self, clock: Clock, id: u64) -> Result<(), NotDone> {
-        self.desk.desk.as_mut().ok_or_else(switched_off)?.delete(id)?;
+        self.desk.desk()?.delete(id)?;
         self.settle(clock);
         Ok(())
     }
 
     /// After a message could not be kept: what is on the disk counts.
     pub fn restore_messages(&mut self, clock: Clock, kept: Kept) {
+        self.desk.time = time(clock);
         if let Some(desk) = &mut self.desk.desk {
-            desk.restore(time(clock), kept);
+            desk.restore(self.desk.time, kept);
+        }
+        if self.desk.stopped.take().is_some() {
+            self.desk.tell(desk::Event::Registered(self.desk.registered));
+            let open = if self.desk.open { desk::Event::Ready } else { desk::Event::Gone };
+            self.desk.tell(open);
+            self.actions.push(Action::Say("text messages go on".to_owned()));
         }
         // What waits in the port's queue is taken back at once: the next byte from
         // the modem may let it go.
+        self.settle(clock);
+    }
+
+    /// What is on the disk cannot be read, and why: nothing is done until
+    /// [`Session::restore_messages`].
+    pub fn stop_messages(&mut self, clock: Clock, why: String) {
+        let Some(desk) = &mut self.desk.desk else { return };
+        // The desk's memory may have what is not on the disk.
+        desk.restore(time(clock), Kept::default());
+        self.desk.stopped = Some((clock.now.saturating_add(STORE_AGAIN), why));
         self.settle(clock);
     }
 

@@ -130,7 +130,11 @@ impl Session {
             prover: Prover::new(settings.probe.clone()),
             ladder: Ladder::new(settings.limits.clone(), kept.history),
             budget: Budget::new(settings.rules, kept.usage),
-            desk: messages::Messages::new(settings.messages.clone(), kept.messages),
+            desk: messages::Messages::new(
+                settings.messages.clone(),
+                kept.messages,
+                kept.unreadable,
+            ),
             kept_memory: kept.memory,
             boot: kept.boot,
             settings,
@@ -228,7 +232,9 @@ impl Session {
         if let Some(dhcp) = &mut self.dhcp {
             dhcp.advance(now);
         }
-        self.desk.advance(clock);
+        if self.desk.advance(clock) {
+            self.actions.push(Action::LoadMessages);
+        }
         if now >= self.next_look {
             self.look();
         }

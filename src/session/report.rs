@@ -35,6 +35,9 @@ pub struct Report {
     pub network: Option<NetworkReport>,
     /// Data used.
     pub usage: UsageReport,
+    /// Why text messages wait, the store of them being unreadable; `null` when
+    /// they do not.
+    pub messages_wait: Option<String>,
 }
 
 /// A rung, and when it is due.
@@ -142,6 +145,7 @@ impl Session {
                 left: self.budget.left(),
                 forecast: self.budget.forecast(clock.wall),
             },
+            messages_wait: self.messages_wait().map(str::to_owned),
         }
     }
 

@@ -139,6 +139,9 @@ pub enum Action {
     KeepMessage(spool::Record),
     /// Forget this message.
     ForgetMessage(u64),
+    /// Read what is kept of messages again: [`super::Session::restore_messages`],
+    /// or [`super::Session::stop_messages`] when it still cannot be read.
+    LoadMessages,
     /// Tell whoever listens what became of a message.
     Tell(Box<News>),
     /// A line for the log: the verdict is another, or a rung is used.
@@ -158,6 +161,8 @@ pub struct Kept {
     pub usage: Usage,
     /// Of the desk.
     pub messages: spool::Kept,
+    /// Why it cannot be read, if so; then messages wait.
+    pub unreadable: Option<String>,
     /// Identifies this boot; see [`crate::policy::budget::Reading::boot`].
     pub boot: u64,
 }

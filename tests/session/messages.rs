@@ -112,6 +112,49 @@ fn what_was_not_kept_is_not_sent_from_the_queue() {
     assert!(rig.online());
 }
 
+/// Why messages wait, as `status` and `why` tell it.
+fn wait(rig: &Rig) -> Option<String> {
+    rig.session.as_ref().unwrap().report(rig.clock()).messages_wait
+}
+
+#[test]
+fn while_the_store_cannot_be_read_messages_stay_on_the_sim() {
+    let mut rig = Rig::of("a7670e-ecm");
+    assert!(rig.until(secs(60), Rig::online), "{}", rig.describe());
+    rig.run(secs(10));
+    (rig.full, rig.unreadable) = (true, true);
+    arrive(&mut rig, "here");
+    assert!(rig.until(secs(60), |rig| wait(rig).is_some()));
+    rig.run(secs(4000));
+    assert_eq!((rig.count("AT+CMGD"), wait(&rig).as_deref()), (0, Some("an I/O error")));
+    match send(&mut rig, "there") {
+        Err(NotDone::Refused(why)) => assert!(why.contains("wait: an I/O error"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(rig.online(), "{}", rig.describe());
+    (rig.full, rig.unreadable) = (false, false);
+    let came = |rig: &Rig| rig.news.iter().any(|news| news.event == "received");
+    assert!(rig.until(secs(300), came), "{}", rig.describe());
+    assert_eq!(wait(&rig), None);
+    let id = send(&mut rig, "there").unwrap();
+    assert!(rig.until(secs(60), |rig| state(rig, id) == "reported"), "{:?}", messages(&rig));
+}
+
+#[test]
+fn a_store_that_cannot_be_read_at_the_start_keeps_nobody_from_being_online() {
+    let mut rig = Rig::of("a7670e-ecm");
+    rig.kept.unreadable = Some("an I/O error".into());
+    rig.unreadable = true;
+    rig.restart_after(secs(0));
+    assert!(rig.until(secs(100), Rig::online), "{}", rig.describe());
+    arrive(&mut rig, "here");
+    rig.run(secs(300));
+    assert_eq!((rig.count("AT+CMG"), wait(&rig).is_some()), (0, true));
+    rig.unreadable = false;
+    let came = |rig: &Rig| rig.news.iter().any(|news| news.event == "received");
+    assert!(rig.until(secs(300), came), "{}", rig.describe());
+}
+
 #[test]
 fn a_model_for_data_only_says_so() {
     let mut rig = Rig::of("a7670e-lnxy");

@@ -69,6 +69,8 @@ pub struct Rig {
     pub news: Vec<News>,
     /// No message can be kept; what is kept counts.
     pub full: bool,
+    /// Nor can what is kept be read.
+    pub unreadable: bool,
     /// Commands sent to the modem.
     pub sent: Vec<(Duration, String)>,
     /// Rungs that the session cannot climb alone.
@@ -116,6 +118,7 @@ impl Rig {
             said: Vec::new(),
             news: Vec::new(),
             full: false,
+            unreadable: false,
             sent: Vec::new(),
             climbed: Vec::new(),
             rungs: Vec::new(),
@@ -353,10 +356,7 @@ impl Rig {
                     Action::KeepMessage(_) | Action::ForgetMessage(_) if silenced => continue,
                     Action::KeepMessage(_) if self.full => {
                         silenced = true;
-                        let (clock, kept) = (self.clock(), self.kept.messages.clone());
-                        if let Some(session) = &mut self.session {
-                            session.restore_messages(clock, kept);
-                        }
+                        self.load_messages();
                         continue;
                     }
                     _ => {}

@@ -71,7 +71,8 @@ impl<D: Disk> Store<D> {
         let mut kept = Kept::default();
         for name in self.disk.list().map_err(|source| failed("its folder", source))? {
             if name == NEW {
-                self.disk.remove(&name).map_err(|source| failed(&name, source))?;
+                // The next that is kept takes its place, if anything can be kept.
+                _ = self.disk.remove(&name);
                 continue;
             }
             let Some(stem) = name.strip_suffix(".json") else { continue };

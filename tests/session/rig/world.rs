@@ -117,9 +117,21 @@ impl Rig {
                 self.kept.messages.outgoing.retain(|one| one.id != id);
                 self.kept.messages.incoming.retain(|one| one.id != id);
             }
+            Action::LoadMessages => self.load_messages(),
             Action::Tell(news) => self.news.push(*news),
             Action::Say(text) => self.said.push((self.now, text)),
             Action::Answer { .. } | Action::Changed => {}
+        }
+    }
+
+    pub(super) fn load_messages(&mut self) {
+        let (clock, kept) = (self.clock(), self.kept.messages.clone());
+        match &mut self.session {
+            Some(session) if self.unreadable => {
+                session.stop_messages(clock, "an I/O error".into());
+            }
+            Some(session) => session.restore_messages(clock, kept),
+            None => {}
         }
     }
 
