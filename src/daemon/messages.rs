@@ -23,20 +23,26 @@ impl Task {
             MessagesCall::Show(id) => show(id).map(SmsList::page),
             MessagesCall::Delete(id) => {
                 let message = show(id)?;
-                self.session.delete_message(clock, id)?;
+                // What is still to be done is not part of this.
                 _ = self.carry_out();
-                Ok(SmsList::page(message))
+                self.session.delete_message(clock, id)?;
+                if self.carry_out() { Ok(SmsList::page(message)) } else { Err(unwritable()) }
             }
             MessagesCall::Send(requests) => {
                 // What is still to be done is not part of this.
                 _ = self.carry_out();
                 let accepted = self.session.send_messages(clock, requests)?;
                 if self.carry_out() {
-                    Ok(SmsList::page(accepted))
-                } else {
-                    let why = "the message store cannot be written: see the service's log";
-                    Err(NotDone::Refused(why.to_owned()))
+                    return Ok(SmsList::page(accepted));
                 }
+                // All or none: those that were kept before it failed go again.
+                for message in accepted {
+                    if let Err(error) = self.files.forget_message(message.id) {
+                        tracing::error!("modem at {}: {error:#}", self.path);
+                    }
+                }
+                self.load_messages();
+                Err(unwritable())
             }
         }
     }
@@ -68,6 +74,100 @@ impl Task {
     }
 }
 
+fn unwritable() -> NotDone {
+    NotDone::Refused("the message store cannot be written: see the service's log".to_owned())
+}
+
 fn later(desk: &Desk, after: u64) -> impl Iterator<Item = Message> {
     desk.messages().into_iter().filter(move |message| message.id > after)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use tokio::sync::{OnceCell, broadcast};
+
+    use super::*;
+    use crate::config::{ProviderFile, parse};
+    use crate::daemon::climb::Tools;
+    use crate::daemon::task::Shared;
+    use crate::session::{DnsScope, Settings};
+    use crate::sms::pdu::Address;
+    use crate::sms::spool::{Priority, SendRequest};
+
+    fn task(folder: &Path) -> Task {
+        let config = parse(Path::new("x"), "").unwrap();
+        let providers = Arc::new(ProviderFile::default());
+        let settings = Settings::of(&config, providers, DnsScope::None).unwrap();
+        let place = || folder.join("nothing");
+        let shared = Shared {
+            tools: Tools { sysfs: place(), dev: place(), state: place(), supply: None },
+            dns: None,
+            bus: OnceCell::new(),
+            start: tokio::time::Instant::now(),
+            news: broadcast::channel(16).0,
+        };
+        Task::new("1-1".parse().unwrap(), Arc::new(shared), settings, folder).unwrap()
+    }
+
+    fn request(to: &str) -> SendRequest {
+        SendRequest {
+            to: Address::number(to).unwrap(),
+            text: "hi".to_owned(),
+            class: None,
+            report: false,
+            validity: None,
+            priority: Priority::Normal,
+        }
+    }
+
+    fn ids(task: &mut Task) -> Vec<u64> {
+        task.load_messages();
+        let list = task.messages(MessagesCall::List(0)).unwrap();
+        list.messages.iter().map(|message| message.id).collect()
+    }
+
+    #[test]
+    fn of_several_recipients_all_are_accepted_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = task(folder.path());
+        let mut news = task.shared.news.subscribe();
+        // The second cannot be kept: no file takes the place of a folder.
+        let second = folder.path().join("1-1/sms/out-2.json");
+        fs::create_dir(&second).unwrap();
+        let both = || MessagesCall::Send(vec![request("20123"), request("20124")]);
+        match task.messages(both()) {
+            Err(NotDone::Refused(why)) => assert!(why.contains("cannot be written"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(news.try_recv().is_err(), "nobody is told that one was accepted");
+        fs::remove_dir(&second).unwrap();
+        assert!(ids(&mut task).is_empty());
+        let accepted = task.messages(both()).unwrap();
+        assert_eq!((accepted.messages.len(), ids(&mut task).len()), (2, 2));
+    }
+
+    #[test]
+    fn what_is_not_forgotten_is_not_said_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = task(folder.path());
+        let sent = task.messages(MessagesCall::Send(vec![request("20123")])).unwrap();
+        let id = sent.messages[0].id;
+        let odd = folder.path().join(format!("1-1/sms/in-{id}.json"));
+        fs::create_dir(&odd).unwrap();
+        match task.messages(MessagesCall::Delete(id)) {
+            Err(NotDone::Refused(why)) => assert!(why.contains("cannot be written"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        fs::remove_dir(&odd).unwrap();
+        let sent = task.messages(MessagesCall::Send(vec![request("20123")]));
+        assert!(sent.is_err(), "the store is not looked at all the time");
+        task.load_messages();
+        let id = task.messages(MessagesCall::Send(vec![request("20123")])).unwrap().messages[0].id;
+        assert_eq!(task.messages(MessagesCall::Delete(id)).unwrap().messages[0].id, id);
+        assert_eq!(task.messages(MessagesCall::Show(id)), Err(NotDone::NoMessage(id)));
+    }
 }

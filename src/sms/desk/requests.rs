@@ -53,7 +53,10 @@ impl Desk {
             let message = self.outbox.accept(time.wall, id, parts, request);
             accepted.push(Message::out(message));
             self.keep_out(id);
-            self.tell_out(id);
+        }
+        // Nobody is told of one before all are kept.
+        for message in &accepted {
+            self.tell_out(message.id);
         }
         self.advance(time);
         Ok(accepted)
