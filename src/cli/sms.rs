@@ -129,7 +129,13 @@ pub fn run(client: &mut Client, asked: &Asked, wanted: &Wanted) -> Result<()> {
         Wanted::Watch => return watch(client),
     };
     let SmsList { mut messages, mut more } = client.ask(method, params.clone(), Duration::ZERO)?;
-    while more {
+    // A list is told a page at a time; other answers are whole, or too long to be
+    // told whole, and asking again would do it again.
+    let is_list = matches!(wanted, Wanted::List | Wanted::Outbox);
+    if more && !is_list {
+        eprintln!("there are more; `a7670e sms outbox` has all");
+    }
+    while more && is_list {
         params.id = messages.last().map(|message| message.id);
         let page: SmsList = client.ask(method, params.clone(), Duration::ZERO)?;
         more = page.more && !page.messages.is_empty();
@@ -208,6 +214,37 @@ fn whole(message: &Message) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_too_long_for_a_line_is_not_asked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let service = std::thread::spawn(move || {
+            use std::io::{BufRead, Write};
+            let (stream, _) = listener.accept().unwrap();
+            let lines = std::io::BufReader::new(stream.try_clone().unwrap()).lines();
+            let mut asked = Vec::new();
+            for line in lines.map_while(Result::ok) {
+                asked.push(line);
+                let page = SmsList { messages: Vec::new(), more: asked.len() == 1 };
+                let id = asked.len() as u64;
+                let outcome = protocol::Outcome::Result(page);
+                let reply = protocol::Reply { v: protocol::VERSION, id, outcome };
+                let reply = serde_json::to_string(&reply).unwrap();
+                writeln!(&stream, "{reply}").unwrap();
+            }
+            asked
+        });
+        let mut client = Client::connect(&socket).unwrap();
+        let asked = Asked { socket, modem: None, json: true, watch: false };
+        let text = Text { to: vec!["20123".into()], text: "x".into(), ..Text::default() };
+        run(&mut client, &asked, &Wanted::Send(text)).unwrap();
+        drop(client);
+        let asked = service.join().unwrap();
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert!(asked[0].contains("\"sms-send\""), "{asked:?}");
+    }
 
     fn parsed(line: &str) -> Result<Wanted, String> {
         let command = super::super::args::parse(line.split_whitespace().map(Into::into));
