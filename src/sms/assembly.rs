@@ -10,9 +10,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::pdu::{Address, Body, Coding, Concat, Deliver, Stamp, to_hex};
+use super::spool::CLOCK_SET;
 
 /// What stands where a part is missing.
 const GAP: &str = "[...]";
+
+/// So much longer than it is waited for a part may come late and still find its
+/// place: as long as centres commonly keep a message for somebody who is away.
+/// After that the same reference, of which there may be as few as 256, is taken
+/// for another text.
+const LATE: u64 = 7 * 86_400;
 
 /// What names a text among those of its sender (TS 23.040 §9.2.3.24.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,8 +142,16 @@ impl Assembly {
     }
 
     /// Puts a part where it belongs; `id` names a message that it begins.
-    /// `octets` are what `deliver` was read from.
-    pub fn take(&mut self, wall: u64, id: u64, deliver: Deliver, octets: &[u8]) -> Taken {
+    /// `octets` are what `deliver` was read from, `patience` is as of
+    /// [`Assembly::expire`].
+    pub fn take(
+        &mut self,
+        wall: u64,
+        patience: u64,
+        id: u64,
+        deliver: Deliver,
+        octets: &[u8],
+    ) -> Taken {
         let pdu = named(octets);
         let same = |one: &&Incoming| one.parts.values().any(|part| part.pdu == pdu);
         if let Some(known) = self.messages.values().find(same) {
@@ -154,6 +169,7 @@ impl Assembly {
                 && one.key == key
                 && one.from == deliver.from
                 && one.state != Completeness::Whole
+                && wall.saturating_sub(one.kept) <= patience.saturating_add(LATE)
                 && !one.parts.contains_key(&number)
         });
         if let Some(open) = open {
@@ -187,6 +203,13 @@ impl Assembly {
     /// Gives up waiting for what has been missing for `patience` seconds; the
     /// messages that are incomplete from now on.
     pub fn expire(&mut self, wall: u64, patience: u64) -> Vec<u64> {
+        // What came before the clock was set is as old as the clock.
+        let before = |one: &&mut Incoming| {
+            one.state == Completeness::Partial && one.kept < CLOCK_SET && wall >= CLOCK_SET
+        };
+        for one in self.messages.values_mut().filter(before) {
+            one.kept = wall;
+        }
         let late = |one: &&mut Incoming| {
             one.state == Completeness::Partial && wall.saturating_sub(one.kept) >= patience
         };
@@ -267,7 +290,7 @@ mod tests {
             let mut assembly = Assembly::default();
             for (id, (deliver, octets)) in (1..).zip(parts) {
                 assembly = saved(&assembly);
-                assembly.take(100, id, deliver, &octets);
+                assembly.take(100, 60, id, deliver, &octets);
             }
             let mut texts: Vec<String> =
                 assembly.messages().map(|message| message.text().unwrap()).collect();
@@ -285,7 +308,7 @@ mod tests {
         let (late, octets) = parts.remove(1);
         let mut assembly = Assembly::default();
         for (id, (deliver, octets)) in (1..).zip(parts) {
-            assembly.take(1000, id, deliver, &octets);
+            assembly.take(1000, 60, id, deliver, &octets);
         }
         assert_eq!(assembly.next_expiry(60), Some(1060));
         assert!(assembly.expire(1059, 60).is_empty());
@@ -294,8 +317,40 @@ mod tests {
         assert_eq!((message.state, message.count()), (Completeness::Incomplete, (2, 3)));
         let text = message.text().unwrap();
         assert_eq!(text, format!("{}[...]{}", "x".repeat(153), "x".repeat(94)));
-        assert_eq!(assembly.take(2000, 9, late, &octets), Taken::Joined(1));
+        assert_eq!(assembly.take(2000, 60, 9, late, &octets), Taken::Joined(1));
         assert_eq!(assembly.get(1).unwrap().text().unwrap(), "x".repeat(400));
+    }
+
+    #[test]
+    fn months_later_the_same_reference_is_another_text() {
+        let old = delivers(&"x".repeat(400), 7, 0);
+        let new = delivers(&"y".repeat(400), 7, 1);
+        let mut assembly = Assembly::default();
+        let mut wall = CLOCK_SET;
+        for (id, (deliver, octets)) in (1..).zip(old.into_iter().skip(1)) {
+            assembly.take(wall, 60, id, deliver, &octets);
+        }
+        wall += 60 * 86_400;
+        assert_eq!(assembly.expire(wall, 60), [1]);
+        for (id, (deliver, octets)) in (9..).zip(new) {
+            assembly.take(wall, 60, id, deliver, &octets);
+        }
+        let texts: Vec<_> = assembly.messages().map(|one| (one.id, one.text().unwrap())).collect();
+        let first = format!("[...]{}", "x".repeat(247));
+        assert_eq!(texts, [(1, first), (9, "y".repeat(400))]);
+    }
+
+    /// The Pi starts at 1970 and gets the date from the network.
+    #[test]
+    fn the_clock_may_be_set_between_two_parts() {
+        let mut parts = delivers(&"x".repeat(200), 7, 0).into_iter();
+        let mut assembly = Assembly::default();
+        let (first, octets) = parts.next().unwrap();
+        assembly.take(100, 60, 1, first, &octets);
+        assert!(assembly.expire(CLOCK_SET + 5, 60).is_empty());
+        let (second, octets) = parts.next().unwrap();
+        assert_eq!(assembly.take(CLOCK_SET + 30, 60, 2, second, &octets), Taken::Joined(1));
+        assert_eq!(assembly.get(1).unwrap().state, Completeness::Whole);
     }
 
     #[test]
@@ -304,7 +359,7 @@ mod tests {
         let second = delivers(&"b".repeat(200), 7, 1);
         let mut assembly = Assembly::default();
         let mut take = |id, (deliver, octets): &(Deliver, Vec<u8>)| {
-            assembly.take(0, id, deliver.clone(), octets)
+            assembly.take(0, 60, id, deliver.clone(), octets)
         };
         assert_eq!(take(1, &first[0]), Taken::New(1));
         assert_eq!(take(2, &second[0]), Taken::New(2));

@@ -324,7 +324,7 @@ impl Desk {
         };
         let blocked = !self.settings.from.permit(&deliver.from);
         let number = self.next;
-        let id = match self.inbox.take(time.wall, number, deliver, tpdu) {
+        let id = match self.inbox.take(time.wall, self.settings.patience, number, deliver, tpdu) {
             Taken::New(id) => {
                 self.number();
                 id
