@@ -74,17 +74,25 @@ impl Address {
         self.kind & 0x70 == NAME & 0x70
     }
 
-    /// Whether both reach the same: the same text, or numbers of which one is
-    /// international and ends in the other's digits without the trunk zero, nine
-    /// at least. Networks report `0700000001` as `+254700000001`.
+    fn is_international(&self) -> bool {
+        self.kind & 0x70 == INTERNATIONAL & 0x70
+    }
+
+    /// Whether both reach the same: the same text, or numbers of which only one
+    /// is international and ends in the other's digits without the trunk zero,
+    /// nine at least. Networks report `0700000001` as `+254700000001`.
     #[must_use]
     pub fn same_as(&self, other: &Address) -> bool {
         if self.is_name() || other.is_name() {
             return self.is_name() == other.is_name() && self.text == other.text;
         }
-        let (one, two) = (self.text.trim_start_matches('0'), other.text.trim_start_matches('0'));
-        let ends = |long: &str, short: &str| short.len() >= 9 && long.ends_with(short);
-        self.text == other.text || ends(one, two) || ends(two, one)
+        let (long, short) = match (self.is_international(), other.is_international()) {
+            (true, false) => (self, other),
+            (false, true) => (other, self),
+            _ => return self.text == other.text,
+        };
+        let short = short.text.trim_start_matches('0');
+        self.text == other.text || (short.len() >= 9 && long.text.ends_with(short))
     }
 
     /// Length in semi-octets, type, and octets of the value.
@@ -132,7 +140,7 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plus = if self.kind & 0x70 == INTERNATIONAL & 0x70 { "+" } else { "" };
+        let plus = if self.is_international() { "+" } else { "" };
         write!(f, "{plus}{}", self.text)
     }
 }

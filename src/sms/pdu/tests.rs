@@ -76,6 +76,10 @@ fn numbers_are_checked_and_compared() {
     assert!(same("+254700000001", "0700000001") && same("0700000001", "+254700000001"));
     assert!(same("20123", "20123") && !same("20123", "+25420123"));
     assert!(!same("+254700000001", "+254700000002"));
+    // Others have the same digits at their end.
+    assert!(!same("+1254700000001", "+254700000001") && !same("+254700000001", "+1254700000001"));
+    assert!(!same("1700000001", "0700000001") && !same("0254700000001", "0700000001"));
+    assert!(same("00254700000001", "+254700000001"));
     let name = Address::name("20123").unwrap();
     assert!(!name.same_as(&Address::number("20123").unwrap()));
 }
