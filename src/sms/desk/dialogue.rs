@@ -308,7 +308,11 @@ impl Desk {
                         self.tell_out(id);
                     }
                     None => {
-                        let text = format!("a status report on no message of ours: {report:?}");
+                        // Whose number it is does not belong into a log.
+                        let (reference, status) = (report.reference, report.status.text());
+                        let text = format!(
+                            "a status report on no message of ours: reference {reference}, {status}"
+                        );
                         self.actions.push(Action::Say(text));
                     }
                 }

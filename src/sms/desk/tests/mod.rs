@@ -230,6 +230,17 @@ fn what_was_not_kept_is_not_done_by_a_command_in_the_queue() {
     assert_eq!(world.desk().messages().last().unwrap().text.as_deref(), Some("stay"));
 }
 
+#[test]
+fn no_number_gets_into_the_log_by_a_report() {
+    let mut world = started(Settings::default());
+    let id = send(&mut world, SendRequest { report: true, ..request("+254700000001", "hi") });
+    world.desk().delete(id).unwrap();
+    world.carry_out().unwrap();
+    world.code("+CDSI", 0).unwrap();
+    let said = world.said.join("\n");
+    assert!(said.contains("reference 1, received") && !said.contains("254700000001"), "{said}");
+}
+
 /// The Pi starts at 1970; the date comes with the network.
 #[test]
 fn the_clock_may_be_set_at_any_time() {
