@@ -18,7 +18,9 @@ pub struct Sms {
     pub per_hour: u32,
     /// How long the missing parts of a long message are waited for.
     pub parts_timeout: Span,
-    /// How many messages that are done with are kept, of each direction.
+    /// How many messages that are done with are kept, of each direction; 1 at
+    /// least, as one that came is kept until it has left the SIM.
+    #[serde(deserialize_with = "some")]
     pub keep: u32,
     /// To whom messages may go; all when it is left out.
     pub allow_to: Option<Vec<Pattern>>,
@@ -61,6 +63,13 @@ impl Sms {
             patience: self.parts_timeout.0,
             keep: self.keep as usize,
         })
+    }
+}
+
+fn some<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    match u32::deserialize(from)? {
+        0 => Err(de::Error::custom("must be 1 at least: what comes is kept before it is told of")),
+        keep => Ok(keep),
     }
 }
 

@@ -79,6 +79,7 @@ fn errors_have_place_and_remedy() {
             "100 to 30000",
         ),
         ("[sms]\nvalidity = \"1\"\n", "x.toml:2:12: `sms.validity`: ", "\"1d\""),
+        ("[sms]\nkeep = 0\n", "x.toml:2:8: `sms.keep`: ", "1 at least"),
         ("[sms]\nallow_to = [\"+2*9\"]\n", "x.toml:2:12: `sms.allow_to`: ", "+2547*"),
         ("[data\n", "x.toml:1:6: ", "]"),
     ] {
