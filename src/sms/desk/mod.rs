@@ -215,7 +215,7 @@ impl Desk {
             self.keep_in(id);
             self.tell_in(id);
         }
-        for id in self.outbox.surplus() {
+        for id in self.outbox.surplus(time.wall) {
             self.outbox.remove(id);
             self.actions.push(Action::Forget(id));
         }

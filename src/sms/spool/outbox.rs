@@ -306,9 +306,9 @@ impl Outbox {
     /// The oldest messages over the number that is to be kept, of those that are
     /// done with.
     #[must_use]
-    pub fn surplus(&self) -> Vec<u64> {
+    pub fn surplus(&self, wall: u64) -> Vec<u64> {
         let done: Vec<u64> =
-            self.messages.values().filter(|one| one.is_done()).map(|one| one.id).collect();
+            self.messages.values().filter(|one| one.is_done(wall)).map(|one| one.id).collect();
         done[..done.len().saturating_sub(self.settings.keep)].to_vec()
     }
 

@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::sms::pdu::{Address, Fate, Status};
 
+/// A report comes by the end of the message's time (TS 23.040 §9.2.3.15: expired),
+/// or is lost; so much later it is no longer waited for.
+const REPORT_LATE: u64 = 86_400;
+
 /// Which of several messages goes first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -166,10 +170,10 @@ impl Outgoing {
 
     /// Whether nothing will become of it any more.
     #[must_use]
-    pub fn is_done(&self) -> bool {
+    pub fn is_done(&self, wall: u64) -> bool {
         match self.state() {
             State::Accepted => false,
-            State::Submitted => !self.report,
+            State::Submitted => !self.report || wall >= self.expires.saturating_add(REPORT_LATE),
             _ => true,
         }
     }

@@ -241,6 +241,20 @@ fn no_number_gets_into_the_log_by_a_report() {
     assert!(said.contains("reference 1, received") && !said.contains("254700000001"), "{said}");
 }
 
+/// A message to an old centre, or to a telephone that was thrown away.
+#[test]
+fn reports_that_never_come_fill_no_disk() {
+    let mut world = started(Settings { keep: 2, per_hour: 0, ..Settings::default() });
+    for _ in 0..5 {
+        send(&mut world, SendRequest { report: true, ..request("+254700000001", "hi") });
+        world.sim.clear();
+    }
+    world.run(86_400).unwrap();
+    assert_eq!(world.desk().messages().len(), 5, "reports may still come");
+    world.run(90_000).unwrap();
+    assert_eq!(states(&mut world).into_keys().collect::<Vec<_>>(), [4, 5]);
+}
+
 /// The Pi starts at 1970; the date comes with the network.
 #[test]
 fn the_clock_may_be_set_at_any_time() {
