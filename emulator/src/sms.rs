@@ -75,6 +75,11 @@ impl Store {
         Some((name, index))
     }
 
+    /// How many messages there are in all memories.
+    pub fn total(&self) -> usize {
+        self.places.values().map(BTreeMap::len).sum()
+    }
+
     /// The messages of the memory that is read from.
     pub fn readable(&mut self) -> &mut BTreeMap<u16, Stored> {
         self.places.entry(self.used[0]).or_default()

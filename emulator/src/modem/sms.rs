@@ -15,6 +15,11 @@ impl Modem {
         &self.outbox
     }
 
+    /// How many messages lie in the modem's memories, the SIM's and its own.
+    pub fn stored_messages(&self) -> usize {
+        self.store.total()
+    }
+
     pub(crate) fn prompt(&mut self, port: Port, prompt: Prompt) {
         if let Some(state) = self.ports.get_mut(&port) {
             state.prompt = Some(prompt);
