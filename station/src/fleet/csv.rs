@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::values::{UnitId, Values};
-use super::{FleetError, Unit};
+use super::{FleetError, Unit, wording};
 
 /// All columns besides `id` and `values.…`.
 const COLUMNS: [&str; 17] = [
@@ -89,7 +89,7 @@ pub fn read(path: &Path, text: &str) -> Result<Vec<Unit>, FleetError> {
                 (!error.message().contains("missing field")).then_some((*number, error))
             });
             let (number, error) = culprit.unwrap_or((id_column, error));
-            wrong(line, number + 1, format!("`{}`: {}", columns[number], error.message()))
+            wrong(line, number + 1, format!("`{}`: {}", columns[number], wording(error.message())))
         })?;
         units.push(Unit { id, values, line, column: id_column + 1 });
     }

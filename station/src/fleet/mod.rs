@@ -63,6 +63,8 @@ pub struct Unit {
 pub struct Fleet {
     /// The units.
     pub units: Vec<Unit>,
+    /// Files that their secrets are read from.
+    pub files: Vec<PathBuf>,
 }
 
 impl Fleet {
@@ -86,7 +88,10 @@ impl Fleet {
     /// The first thing that is wrong.
     pub fn parse(path: &Path, text: &str) -> Result<Self, FleetError> {
         let is_csv = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("csv"));
-        let units = if is_csv { csv::read(path, text)? } else { toml_file::read(path, text)? };
+        let mut units = if is_csv { csv::read(path, text)? } else { toml_file::read(path, text)? };
+        // Wherever the fleet is read from.
+        let base = path.parent().unwrap_or(Path::new(""));
+        let files = units.iter_mut().flat_map(|unit| unit.values.beside(base)).collect();
         let wrong = |unit: &Unit, message: String| FleetError::Wrong {
             path: path.to_owned(),
             line: unit.line,
@@ -122,7 +127,7 @@ impl Fleet {
                 message: "it has no unit".into(),
             });
         }
-        Ok(Self { units })
+        Ok(Self { units, files })
     }
 }
 
@@ -131,6 +136,21 @@ impl Unit {
     #[must_use]
     pub fn hostname(&self) -> Option<String> {
         self.values.hostname.as_ref().map(|pattern| pattern.of(&self.id))
+    }
+}
+
+/// An error's message without the value: serde repeats it where it is of a wrong
+/// kind, and it may be a secret in a wrong place.
+fn wording(message: &str) -> String {
+    let kinds = ["invalid type: ", "invalid value: ", "unknown variant "];
+    if !kinds.iter().any(|kind| message.starts_with(kind)) {
+        return message.to_owned();
+    }
+    match message.rsplit_once(", expected ") {
+        Some((_, want)) if want.starts_with("struct ") => "must be a table".into(),
+        Some((_, "u8" | "u16" | "u32" | "u64" | "i64")) => "must be a whole number".into(),
+        Some((_, want)) => format!("is of another kind: expected {want}"),
+        None => "is of another kind".into(),
     }
 }
 

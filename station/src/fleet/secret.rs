@@ -37,7 +37,8 @@ impl fmt::Debug for Revealed {
 pub enum SecretRef {
     /// Here.
     Inline(Revealed),
-    /// The content of a file, without the line's end.
+    /// The content of a file, without the line's end. In a fleet file a relative
+    /// path begins where that file is.
     File(PathBuf),
     /// A variable of the environment.
     Env(String),

@@ -155,6 +155,11 @@ fn mistakes_are_named_by_place_before_any_card() {
         ("[defaults]\nhostname='x'\n[[unit]]\nid='1'\n[[unit]]\nid='2'\n", 6, 4, "line 4 too"),
         ("[[unit]]\nid = '1'\n[unit.cellular]\nuser = 'x'\n", 2, 6, "no cellular.apn"),
         ("[[unit]]\nid = '1'\n[unit.cellular]\nbudget = '2 XB'\n", 4, 10, "amount of data"),
+        ("[[unit]]\nid = '1'\nwireguard = '12x4'\n", 3, 13, "must be a table"),
+        ("[[unit]]\nid = '1'\n[unit.cellular]\nauth = '12x4'\n", 4, 8, "expected one of `auto`"),
+        ("[[unit]]\nid = '1'\n[unit.cellular]\nmetric = '12x4'\n", 4, 10, "a whole number"),
+        ("[[unit]]\nid = '1'\nssh_keys = 1234\n", 3, 12, "expected a sequence"),
+        ("[[unit]]\nid = '1'\nhostname = 1234\n", 3, 12, "expected a string"),
         ("[defaults]\n", 1, 1, "no unit"),
         ("[[unit]\n", 1, 8, "]"),
     ] {
@@ -168,6 +173,9 @@ fn mistakes_are_named_by_place_before_any_card() {
         ("id,hostname,id\n1,x,2\n", 1, 3, "twice"),
         ("hostname\nx\n", 1, 1, "missing"),
         ("id,cellular.metric\n1,4\n2,x\n", 3, 2, "cellular.metric"),
+        ("id,cellular.metric\n1,12x4\n", 2, 2, "`cellular.metric`: must be a whole number"),
+        ("id,cellular.metric\n1,-1234\n", 2, 2, "a whole number"),
+        ("id,cellular.auth\n1,12x4\n", 2, 2, "expected one of `auto`"),
         ("id,cellular.pin\n1,12345678\n1,\n", 3, 1, "in line 2"),
         ("id,cellular.pin\n1,123\n", 2, 1, "four to eight"),
         ("id,hostname\n1\n", 2, 1, "record"),
@@ -175,6 +183,7 @@ fn mistakes_are_named_by_place_before_any_card() {
         let error = csv_file(text).unwrap_err().to_string();
         let place = format!("fleet.csv:{line}:{column}: ");
         assert!(error.starts_with(&place) && error.contains(want), "{text}\n{error}");
+        assert!(!error.contains("12x4") && !error.contains("1234"), "{error}");
     }
 }
 
@@ -195,6 +204,12 @@ fn secrets_come_from_where_they_are_and_are_never_shown() {
         let shown = format!("{fleet:?} {files:?}");
         assert!(!shown.contains("4321") || pin.contains("command"), "{shown}");
     }
+    // A relative path begins at the fleet file, wherever the program runs.
+    let text = "[[unit]]\nid = '1'\n[unit.cellular]\npin = { file = 'pin' }\n";
+    let fleet = Fleet::parse(&dir.path().join("fleet.toml"), text).unwrap();
+    assert_eq!(fleet.files, [file.as_path()]);
+    let files = render::render(&fleet.units[0], "00").unwrap();
+    assert!(files.texts[0].reveal().contains("secret = \"4321\""));
     fs::write(&file, "no pin").unwrap();
     unit(&format!("{{ file = '{}' }}", file.display())).unwrap_err();
     let error = unit("{ env = 'STATION_TEST_NO_SUCH_VARIABLE' }").unwrap_err().to_string();

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::values::{Cellular, FileValue, HostPattern, SshKey, UnitId, Values, WireGuard};
-use super::{FleetError, Unit, place};
+use super::{FleetError, Unit, place, wording};
 
 /// The whole file.
 #[derive(Deserialize)]
@@ -41,12 +41,7 @@ pub fn read(path: &Path, text: &str) -> Result<Vec<Unit>, FleetError> {
     let document: Document = toml::from_str(text).map_err(|error| {
         // The error's own text would show the line, secrets and all.
         let (line, column) = place(text, error.span().map_or(0, |span| span.start));
-        FleetError::Wrong {
-            path: path.to_owned(),
-            line,
-            column,
-            message: error.message().to_owned(),
-        }
+        FleetError::Wrong { path: path.to_owned(), line, column, message: wording(error.message()) }
     })?;
     let mut counted = Counted { text, at: 0, line: 1 };
     Ok(document

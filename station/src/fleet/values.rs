@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -302,6 +303,22 @@ impl Values {
             files,
             values,
         }
+    }
+
+    /// Takes paths of secrets' files as relative to `base`; gives all of them.
+    pub(super) fn beside(&mut self, base: &Path) -> Vec<PathBuf> {
+        let cellular = &mut self.cellular;
+        let wire = self.wireguard.as_mut().map(|it| &mut it.private_key);
+        let secrets = [cellular.pin.as_mut(), cellular.password.as_mut(), wire];
+        let contents = self.files.iter_mut().map(|file| &mut file.content);
+        let mut paths = Vec::new();
+        for secret in secrets.into_iter().flatten().chain(contents) {
+            if let SecretRef::File(path) = secret {
+                *path = base.join(&*path);
+                paths.push(path.clone());
+            }
+        }
+        paths
     }
 
     /// Checks what no value shows by itself.
