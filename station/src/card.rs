@@ -3,13 +3,14 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate};
 use rustix::io::Errno;
 
 use crate::aligned::Aligned;
+use crate::device::Target;
 
 /// Linux, `include/uapi/linux/fs.h`: `_IO(0x12, 119)` and `_IO(0x12, 127)`.
 /// Both take the address of a start and a length in bytes.
@@ -92,6 +93,19 @@ impl Device {
         let size = file.seek(SeekFrom::End(0))?;
         let sector = if block { u64::from(rustix::fs::ioctl_blksszget(&file)?) } else { 1 };
         Ok(Self { path: path.to_owned(), file, size, sector, block, unsynced: 0 })
+    }
+
+    /// Whether it is the target that was looked at, and not another of its name.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn is(&self, target: &Target) -> io::Result<bool> {
+        let meta = self.file.metadata()?;
+        Ok(if self.block {
+            meta.rdev() == target.instance.0
+        } else {
+            (meta.dev(), meta.ino()) == target.instance
+        })
     }
 
     /// A request for a stretch of the block device.

@@ -48,6 +48,7 @@ pub fn targets(targets: &[Target]) {
     for target in targets {
         let what = match &target.kind {
             Kind::Loop(file) => format!("loop device on {file}"),
+            Kind::Nested(device) => format!("loop device on {device}"),
             Kind::File => "plain file".to_owned(),
             Kind::Disk | Kind::Partition(_) | Kind::Virtual => {
                 target.model.clone().unwrap_or_else(|| "unknown model".to_owned())

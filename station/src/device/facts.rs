@@ -61,17 +61,30 @@ impl System {
             if path.canonicalize().is_ok_and(|path| path.starts_with("/dev")) {
                 return Err(error("is a plain file in /dev, no device: delete it".into()));
             }
-            return Ok(file(path, meta.len()));
+            return Ok(file(path, &meta));
         }
         if !meta.file_type().is_block_device() {
             return Err(error("is neither a block device nor a file".into()));
         }
         let device = meta.rdev();
         let number = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
-        let mut target = self.block(path, &number).map_err(|it| error(it.to_string()))?;
-        // Opening also tells whether there is a card in the reader.
-        if let Ok(device) = File::open(path) {
-            target.uses.extend(self.members(&number, &device));
+        self.opened(path, &number, File::open(path)).map_err(error)
+    }
+
+    /// All that is known of the block device `number`, which was opened: that
+    /// makes the kernel look for a card in the reader, and for its size.
+    fn opened(
+        &self,
+        path: &Path,
+        number: &str,
+        device: io::Result<File>,
+    ) -> Result<Target, String> {
+        let mut target = self.block(path, number).map_err(|it| it.to_string())?;
+        match device {
+            Ok(device) => target.uses.extend(self.members(number, &device)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEDIUM) => target.size = 0,
+            // It may bear a mark that cannot be seen.
+            Err(error) => return Err(format!("cannot be opened: {error}; are you root?")),
         }
         Ok(target)
     }
@@ -87,7 +100,7 @@ impl System {
             let disk = dir.parent().map(file_name).unwrap_or_default();
             Kind::Partition(format!("/dev/{disk}"))
         } else if let Some(backing) = text(&dir.join("loop/backing_file")) {
-            Kind::Loop(backing)
+            if is_device(&backing) { Kind::Nested(backing) } else { Kind::Loop(backing) }
         } else if name.starts_with("loop") || dir.join("device").exists() {
             Kind::Disk
         } else if dir.components().any(|it| it.as_os_str() == "virtual") {
@@ -95,6 +108,7 @@ impl System {
         } else {
             Kind::Disk
         };
+        let instance = device_number(number).unwrap_or(0);
         let number = |file: &str| text(&dir.join(file)).and_then(|it| it.parse::<u64>().ok());
         let device = |file: &str| text(&dir.join("device").join(file));
         let mut uses = Vec::new();
@@ -102,6 +116,7 @@ impl System {
         Ok(Target {
             path: path.to_owned(),
             kind,
+            instance: (instance, number("diskseq").unwrap_or(0)),
             size: number("size").unwrap_or(0) * SECTOR,
             read_only: number("ro") == Some(1),
             removable: number("removable") == Some(1),
@@ -170,12 +185,29 @@ impl System {
     }
 }
 
-fn file(path: &Path, size: u64) -> Target {
+/// The number of a device from the form `major:minor`.
+fn device_number(text: &str) -> Option<u64> {
+    let (major, minor) = text.split_once(':')?;
+    Some(rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Whether what is behind a loop device is a device itself.
+fn is_device(backing: &str) -> bool {
+    let path = Path::new(backing);
+    match path.metadata() {
+        Ok(meta) => meta.file_type().is_block_device(),
+        // Deleted or in another namespace; files in memory are in /dev/shm.
+        Err(_) => path.starts_with("/dev") && !path.starts_with("/dev/shm"),
+    }
+}
+
+fn file(path: &Path, meta: &fs::Metadata) -> Target {
     Target {
         path: path.to_owned(),
         name: file_name(path),
         kind: Kind::File,
-        size,
+        instance: (meta.dev(), meta.ino()),
+        size: meta.len(),
         read_only: false,
         removable: false,
         model: None,

@@ -54,6 +54,9 @@ pub enum Refusal {
     /// A device that is no disk.
     #[error("it is no disk but made by the kernel of others")]
     Virtual,
+    /// Another name of a device.
+    #[error("it is a loop device on the block device {0}: name that")]
+    Nested(String),
     /// No card in the reader.
     #[error("there is no card in it")]
     Empty,
@@ -87,6 +90,7 @@ pub fn judge(target: &Target, rules: Rules) -> Vec<Refusal> {
     match &target.kind {
         Kind::Partition(disk) => against.push(Refusal::Partition(disk.clone())),
         Kind::Virtual => against.push(Refusal::Virtual),
+        Kind::Nested(device) => against.push(Refusal::Nested(device.clone())),
         // It grows as it must.
         Kind::File => return against,
         Kind::Disk | Kind::Loop(_) => {}
@@ -137,6 +141,7 @@ mod tests {
             path: "/dev/sdb".into(),
             name: "sdb".into(),
             kind: Kind::Disk,
+            instance: (0, 0),
             size,
             read_only: false,
             removable: true,

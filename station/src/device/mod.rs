@@ -25,6 +25,8 @@ pub enum Kind {
     Partition(String),
     /// A loop device on this file.
     Loop(String),
+    /// A loop device on this block device.
+    Nested(String),
     /// Something that the kernel makes of other disks: RAID, LVM, encryption.
     Virtual,
     /// A plain file.
@@ -72,6 +74,10 @@ pub struct Target {
     pub name: String,
     /// What it is.
     pub kind: Kind,
+    /// Of a disk its number and which medium it is in it, counted since the
+    /// computer started (Linux, `Documentation/ABI/stable/sysfs-block`,
+    /// `diskseq`; 0 before Linux 5.15). Of a file its device and inode.
+    pub instance: (u64, u64),
     /// Bytes; 0 for an empty card reader.
     pub size: u64,
     /// Whether it refuses to be written.

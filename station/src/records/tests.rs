@@ -12,6 +12,7 @@ fn target() -> Target {
         path: "/dev/sdb".into(),
         name: "sdb".into(),
         kind: Kind::Disk,
+        instance: (0, 0),
         size: 8 << 30,
         read_only: false,
         removable: true,

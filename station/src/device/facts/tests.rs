@@ -131,10 +131,39 @@ fn the_running_system_is_found_behind_all_layers() {
 fn loop_devices_and_empty_readers() {
     let tree = Tree::new();
     tree.block("virtual/block/loop3", "7:3", &[GIB32, ("loop/backing_file", "/tmp/card")]);
+    // Whatever uses that disk is not to be seen from here.
+    tree.block("virtual/block/loop5", "7:5", &[GIB32, ("loop/backing_file", "/dev/no-such-disk")]);
+    let want = Refusal::Nested("/dev/no-such-disk".into());
+    assert_eq!(judge(&tree.target("7:5"), Rules::default()), [want]);
     tree.block("virtual/block/loop4", "7:4", &[("size", "0")]);
     assert_eq!(tree.target("7:3").kind, Kind::Loop("/tmp/card".into()));
     assert_eq!(judge(&tree.target("7:3"), Rules::default()), []);
     assert_eq!(judge(&tree.target("7:4"), Rules::default()), [Refusal::Empty]);
+}
+
+#[test]
+fn another_card_in_the_same_reader_is_another_target() {
+    let tree = Tree::new();
+    tree.block(USB, "8:16", &[GIB32, ("diskseq", "20")]);
+    let before = tree.target("8:16");
+    assert_eq!(before.instance, (rustix::fs::makedev(8, 16), 20));
+    tree.write(&format!("sys/devices/{USB}/diskseq"), "21\n");
+    assert_ne!(tree.target("8:16"), before);
+}
+
+#[test]
+fn a_device_that_cannot_be_opened_is_no_unmarked_one() {
+    let tree = Tree::new();
+    tree.block(USB, "8:16", &[GIB32]);
+    let system = System::at(&tree.0.path().join("sys"), &tree.0.path().join("proc")).unwrap();
+    let opened = |code: i32| {
+        let error = io::Error::from_raw_os_error(code);
+        system.opened(Path::new("/dev/x"), "8:16", Err(error))
+    };
+    assert!(opened(libc::EACCES).unwrap_err().contains("are you root?"));
+    // A reader without a card, whose last one's size is still known.
+    let empty = opened(libc::ENOMEDIUM).unwrap();
+    assert_eq!(judge(&empty, Rules::default()), [Refusal::Empty]);
 }
 
 #[test]
