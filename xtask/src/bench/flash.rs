@@ -31,9 +31,10 @@ const GROUPS: &str = "/sys/fs/cgroup/blkio";
 
 /// Measures.
 pub fn run(ctx: &Context, table: &mut Table) -> Result<()> {
-    // The build that `cargo xtask flash` runs.
-    process::output(&mut cargo(ctx, &["build", "--quiet", "--locked", "--package=station"]))?;
-    let station = std::env::current_exe()?.with_file_name("station");
+    // What is measured is what is released.
+    let build = ["build", "--quiet", "--locked", "--release", "--package=station"];
+    process::output(&mut cargo(ctx, &build))?;
+    let station = std::env::current_exe()?.with_file_name("../release/station");
     // A file system in memory that every Linux has.
     let dir = tempfile::tempdir_in("/dev/shm").context("no room in memory for the cards")?;
     let image = make_image(ctx, dir.path())?;
