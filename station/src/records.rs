@@ -185,10 +185,7 @@ impl Records {
         // the line (SQLite, "PRAGMA synchronous").
         connection.pragma_update(None, "synchronous", "EXTRA")?;
         if is_empty(&connection)? {
-            connection.execute_batch(&format!(
-                "BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION};
-                 PRAGMA user_version = {VERSION}; COMMIT;"
-            ))?;
+            make(&connection)?;
         }
         check(&connection, path)?;
         connection.execute("UPDATE card SET state = 'interrupted' WHERE state = 'writing'", [])?;
@@ -205,6 +202,20 @@ impl Records {
         let connection =
             Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         check(&connection, path)?;
+        Ok(Self { connection, _lock: None })
+    }
+
+    /// The records as [`Records::open`] would find them, for reading; changes
+    /// and makes no file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn preview(path: &Path) -> Result<Self, RecordsError> {
+        if path.exists() {
+            return Self::view(path);
+        }
+        let connection = Connection::open_in_memory()?;
+        make(&connection)?;
         Ok(Self { connection, _lock: None })
     }
 
@@ -364,6 +375,13 @@ impl Records {
         let cards = query.query_map([], card)?.collect::<Result<_, _>>()?;
         Ok(cards)
     }
+}
+
+fn make(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION};
+         PRAGMA user_version = {VERSION}; COMMIT;"
+    ))
 }
 
 /// Whether nobody has put anything into the file yet.

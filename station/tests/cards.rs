@@ -160,6 +160,22 @@ fn what_must_not_be_written_is_not() {
     assert!(!out.status.success() && said(&out).contains("LVM"), "{}", said(&out));
     assert_eq!(member.content()[0], 0xA5);
 
+    // A name for a device that hides what uses it.
+    let nested = Card::on(fine.device.clone());
+    let out = station(&["flash", "--yes", image], &[&nested]);
+    assert!(!out.status.success() && said(&out).contains("block device"), "{}", said(&out));
+    drop(nested);
+    assert!(untouched(&fine));
+
+    // The image, by its name, and as what a loop device is on.
+    let own = Card::on(path.clone());
+    for target in [image, own.device.to_str().unwrap()] {
+        let out = station(&["flash", "--yes", image, target], &[]);
+        assert!(!out.status.success() && said(&out).contains("needed here"), "{}", said(&out));
+    }
+    drop(own);
+    assert!(fs::read(&path).unwrap() == self::image());
+
     // Somebody else has it open for himself.
     let busy = station::card::Device::open(&fine.device).unwrap();
     let out = station(&["flash", "--yes", image], &[&fine]);

@@ -128,6 +128,12 @@ fn each_card_becomes_its_own_unit_and_no_unit_is_there_twice() {
     let desk = Desk::new(5);
     let cards = ["c1", "c2", "c3", "c4", "c5", "c6", "c7"].map(|name| desk.card(name));
     let [c1, c2, c3, c4, c5, c6, c7] = cards.each_ref().map(PathBuf::as_path);
+    // A dry run makes and changes no file.
+    let files = || fs::read_dir(desk.dir.path()).unwrap().count();
+    let before = files();
+    let out = desk.run(&["--dry-run"], &[c1]);
+    assert!(out.status.success() && said(&out).contains("becomes  1"), "{}", said(&out));
+    assert_eq!(files(), before);
     let out = desk.run(&[], &[c1, c2, c3]);
     assert!(out.status.success(), "{}", said(&out));
     assert!(said(&out).contains("3 of 3 right; 2 units are left"), "{}", said(&out));
@@ -145,6 +151,21 @@ fn each_card_becomes_its_own_unit_and_no_unit_is_there_twice() {
     let records = fs::read(desk.path("fleet.records.sqlite")).unwrap();
     assert!(!said(&out).contains("0002"));
     assert!(!records.windows(4).any(|it| it == b"0002"), "a PIN is in the records");
+    let out = desk.run(&["--dry-run"], &[c4]);
+    assert!(out.status.success() && said(&out).contains("becomes  4"), "{}", said(&out));
+    assert_eq!(fs::read(desk.path("fleet.records.sqlite")).unwrap(), records);
+    // What the run needs is no card.
+    fs::write(desk.path("pin"), "0001").unwrap();
+    let text = fs::read_to_string(desk.path("fleet.toml")).unwrap();
+    let with_file = text.replacen("'0001'", "{ file = 'pin' }", 1);
+    fs::write(desk.path("fleet.toml"), &with_file).unwrap();
+    fs::hard_link(desk.path("pin"), desk.path("link")).unwrap();
+    for name in ["a.img.zst", "fleet.toml", "fleet.records.sqlite", "pin", "link"] {
+        let before = fs::read(desk.path(name)).unwrap();
+        let out = desk.run(&[], &[&desk.path(name)]);
+        assert!(!out.status.success() && said(&out).contains("needed here"), "{}", said(&out));
+        assert_eq!(fs::read(desk.path(name)).unwrap(), before);
+    }
 
     // The operator forgets to change one card, and there are too many.
     let out = desk.run(&[], &[c3, c4, c5, c6]);

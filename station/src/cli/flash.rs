@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::show;
-use crate::card::{Card, Device};
-use crate::device::{Rules, System, Target, judge};
+use crate::card::Device;
+use crate::device::{Kind, Rules, System, Target, judge};
 use crate::flash::{Order, Outcome, flash};
 use crate::progress::Progress;
 use crate::source::{Options, Source};
@@ -74,7 +74,8 @@ impl Image {
 
 impl Targets {
     /// Looks at the targets; refuses all of them when one must not be written.
-    pub fn look(&self, source: &Source) -> Result<Vec<Target>> {
+    /// `inputs` are read besides the image and its companions.
+    pub fn look(&self, source: &Source, inputs: &[PathBuf]) -> Result<Vec<Target>> {
         let system = System::read().context("cannot see what is mounted")?;
         let rules = Rules { image: source.size(), yes_really: self.yes_really };
         let mut found = Vec::new();
@@ -82,8 +83,17 @@ impl Targets {
         let mut seen = BTreeSet::new();
         for path in &self.paths {
             let target = system.target(path)?;
-            if !seen.insert(identity(path)?) {
-                bail!("{} is named twice", path.display());
+            let identities = identities(&target)?;
+            for identity in &identities {
+                if !seen.insert(*identity) {
+                    bail!("{} is named twice", path.display());
+                }
+            }
+            let is_read =
+                |input: &&PathBuf| identity(input).is_ok_and(|it| identities.contains(&it));
+            if let Some(input) = source.files().iter().chain(inputs).find(is_read) {
+                let input = input.display();
+                refused.push(format!("{}: it is {input}, which is needed here", path.display()));
             }
             for reason in judge(&target, rules) {
                 refused.push(format!("{}: {reason}", path.display()));
@@ -123,15 +133,35 @@ fn identity(path: &Path) -> Result<(bool, u64, u64)> {
     Ok(if meta.is_file() { (true, meta.dev(), meta.ino()) } else { (false, 0, meta.rdev()) })
 }
 
-/// Opens a target for itself alone, and makes sure that it is still the one
-/// that was looked at: a card may be changed while the user is asked.
+/// Of the target, and of the file behind a loop device.
+fn identities(target: &Target) -> Result<Vec<(bool, u64, u64)>> {
+    let mut all = vec![identity(&target.path)?];
+    if let Kind::Loop(file) = &target.kind {
+        // A deleted file has no name that could be given here.
+        all.extend(identity(Path::new(file)));
+    }
+    Ok(all)
+}
+
+/// Makes sure that a target is still the one that was looked at: a card may be
+/// changed while the user is asked.
+pub fn still(target: &Target) -> Result<()> {
+    let system = System::read().context("cannot see what is mounted")?;
+    if system.target(&target.path)? != *target {
+        bail!("{}: it is another card than a moment ago: look again", target.path.display());
+    }
+    Ok(())
+}
+
+/// Opens a target for itself alone. From then on nobody mounts it.
 pub fn open(target: &Target) -> Result<Device> {
     let path = target.path.display();
     let device = Device::open(&target.path)
         .with_context(|| format!("{path}: cannot be opened; is it in use, or are you not root?"))?;
-    if device.size().is_some_and(|size| size != target.size) {
+    if !device.is(target)? {
         bail!("{path}: it is another card than a moment ago: look again");
     }
+    still(target)?;
     Ok(device)
 }
 
@@ -139,18 +169,20 @@ pub fn open(target: &Target) -> Result<Device> {
 pub fn run(arguments: &Arguments) -> Result<bool> {
     let source = arguments.image.open()?;
     show::source(&source);
-    let targets = arguments.targets.look(&source)?;
+    let targets = arguments.targets.look(&source, &[])?;
     if arguments.targets.dry_run {
         say!("nothing was written: this is a dry run");
         return Ok(true);
     }
+    let devices = targets.iter().map(open).collect::<Result<Vec<_>>>()?;
     arguments.targets.confirm(&targets)?;
+    targets.iter().try_for_each(still)?;
     let mut orders = Vec::new();
     let mut labels = Vec::new();
-    for target in &targets {
+    for (target, device) in targets.iter().zip(devices) {
         let progress = Arc::new(Progress::default());
         labels.push((target.path.display().to_string(), progress.clone()));
-        let card = Box::new(open(target)?);
+        let card = Box::new(device);
         orders.push(Order { card, patches: Vec::new(), progress, notes: Box::new(()) });
     }
     let mut outcomes: Vec<Option<Outcome>> = targets.iter().map(|_| None).collect();
@@ -164,4 +196,26 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let right = outcomes.iter().flatten().filter(|it| it.is_ok()).count();
     say!("{right} of {} right", targets.len());
     Ok(right == targets.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_that_is_changed_meanwhile_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("card"), dir.path().join("other"));
+        for file in [&path, &other] {
+            std::fs::write(file, [7; 4096]).unwrap();
+        }
+        let target = System::read().unwrap().target(&path).unwrap();
+        let device = open(&target).unwrap();
+        still(&target).unwrap();
+        // As large, and of the same name.
+        std::fs::rename(&other, &path).unwrap();
+        assert!(still(&target).unwrap_err().to_string().contains("another card"));
+        assert!(open(&target).unwrap_err().to_string().contains("another card"));
+        assert!(device.is(&target).unwrap());
+    }
 }

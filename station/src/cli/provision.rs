@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 
-use super::flash::{Image, Targets, open};
+use super::flash::{Image, Targets, open, still};
 use super::show;
 use crate::boot::{Place, places};
 use crate::card::Device;
@@ -96,9 +96,13 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let source = arguments.image.open()?;
     show::source(&source);
     let places = places(&source, &render::NAMES)?;
-    let targets = arguments.targets.look(&source)?;
     let path = arguments.records.clone().unwrap_or_else(|| records_of(&arguments.fleet));
-    let records: Shared = Arc::new(Mutex::new(Records::open(&path)?));
+    let mut inputs = fleet.files.clone();
+    inputs.extend([arguments.fleet.clone(), path.clone()]);
+    let targets = arguments.targets.look(&source, &inputs)?;
+    let opened =
+        if arguments.targets.dry_run { Records::preview(&path) } else { Records::open(&path) };
+    let records: Shared = Arc::new(Mutex::new(opened?));
     let mut seats = Vec::new();
     for target in targets {
         let mut device = open(&target)?;
@@ -124,6 +128,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     }
     let chosen: Vec<_> = plan.pairs.iter().map(|(card, _)| seats[*card].target.clone()).collect();
     arguments.targets.confirm(&chosen)?;
+    chosen.iter().try_for_each(still)?;
     write(arguments, &source, &places, &units, seats, &plan, &records)
 }
 

@@ -78,6 +78,15 @@ pub fn read(image: &Path, options: &Options) -> Result<(Option<Bmap>, Checks), S
     Ok((map, Checks { sha256, signature, unchecked }))
 }
 
+/// All files that [`read`] may read.
+pub fn files(image: &Path, options: &Options) -> Vec<PathBuf> {
+    let mut files = maps(image, options.bmap.as_deref());
+    files.extend([".sha256", ".minisig"].map(|suffix| with_suffix(image, suffix)));
+    files.push(image.with_file_name("minisign.pub"));
+    files.extend(options.key.as_ref().map(PathBuf::from));
+    files
+}
+
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -102,7 +111,7 @@ fn optional(path: &Path, most: u64) -> Result<Option<String>, SourceError> {
 }
 
 /// `pi4b.img.zst` may have `pi4b.img.zst.bmap`, `pi4b.img.bmap`, `pi4b.bmap`.
-fn map(image: &Path, given: Option<&Path>) -> Result<Option<Bmap>, SourceError> {
+fn maps(image: &Path, given: Option<&Path>) -> Vec<PathBuf> {
     let mut paths = vec![];
     if let Some(path) = given {
         paths.push(path.to_owned());
@@ -114,7 +123,11 @@ fn map(image: &Path, given: Option<&Path>) -> Result<Option<Bmap>, SourceError> 
             paths.push(with_suffix(&stem, ".bmap"));
         }
     }
-    for path in paths {
+    paths
+}
+
+fn map(image: &Path, given: Option<&Path>) -> Result<Option<Bmap>, SourceError> {
+    for path in maps(image, given) {
         if let Some(text) = optional(&path, bmap::MAX_FILE)? {
             let map = Bmap::parse(&text).map_err(|error| {
                 SourceError::wrong(&path, format!("it is no good bmap: {error}"))

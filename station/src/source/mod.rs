@@ -72,6 +72,7 @@ pub struct Source {
     /// The map, if there is one.
     pub map: Option<Bmap>,
     checks: Checks,
+    files: Vec<PathBuf>,
 }
 
 impl Source {
@@ -89,7 +90,9 @@ impl Source {
         let bytes = file.metadata().map_err(|error| SourceError::unreadable(path, error))?.len();
         let format = Format::of(&head).map_err(|why| SourceError::wrong(path, why))?;
         let (map, checks) = beside::read(path, options)?;
-        let source = Self { path: path.to_owned(), format, bytes, map, checks };
+        let mut files = beside::files(path, options);
+        files.push(path.to_owned());
+        let source = Self { path: path.to_owned(), format, bytes, map, checks, files };
         let size = source.map.as_ref().map(|map| map.size);
         if format == Format::Raw && size.is_some_and(|size| size != bytes) {
             return Err(SourceError::wrong(path, "it has another size than its bmap says"));
@@ -101,6 +104,12 @@ impl Source {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The image's file and those that may lie beside it.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Bytes of the unpacked image, where that is known beforehand.
