@@ -96,6 +96,12 @@ pub fn read(path: &Path, text: &str) -> Result<Vec<Unit>, FleetError> {
     Ok(units)
 }
 
+/// Number of a field's column, from 1.
+pub fn column_of(text: &str, field: &str) -> Option<usize> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    reader.headers().ok()?.iter().position(|name| name == field).map(|number| number + 1)
+}
+
 /// A cell as the value that TOML would have.
 fn value(name: &str, cell: &str) -> Value {
     let field = name.rsplit('.').next().unwrap_or(name);

@@ -100,7 +100,7 @@ impl Fleet {
         };
         let mut seen = BTreeMap::new();
         let mut hosts = BTreeMap::new();
-        for unit in &units {
+        for (number, unit) in units.iter().enumerate() {
             if let Some(line) = seen.insert(unit.id.as_str(), unit.line) {
                 let id = unit.id.as_str();
                 return Err(wrong(
@@ -108,7 +108,15 @@ impl Fleet {
                     format!("the unit {id:?} is there twice: in line {line} too"),
                 ));
             }
-            unit.values.check(&unit.id).map_err(|message| wrong(unit, message))?;
+            unit.values.check(&unit.id).map_err(|(field, message)| {
+                let at = if is_csv {
+                    csv::column_of(text, field).map(|column| (unit.line, column))
+                } else {
+                    toml_file::place_of(text, number, field)
+                };
+                let (line, column) = at.unwrap_or((unit.line, unit.column));
+                FleetError::Wrong { path: path.to_owned(), line, column, message }
+            })?;
             if let Some(host) = unit.hostname() {
                 if let Some(line) = hosts.insert(host.clone(), unit.line) {
                     let message = format!(

@@ -146,20 +146,28 @@ fn mistakes_are_named_by_place_before_any_card() {
     for (text, line, column, want) in [
         ("[[unit]]\nid = '1'\n[[unit]]\nid = '1'\n", 4, 6, "there twice: in line 2"),
         ("[[unit]]\nid = 'a b'\n", 2, 6, "1 to 64 of"),
-        ("[[unit]]\nid = '1'\n[unit.cellular]\npin = '12x4'\n", 2, 6, "four to eight digits"),
+        ("[[unit]]\nid = '1'\n[unit.cellular]\npin = '12x4'\n", 4, 7, "four to eight digits"),
         ("[[unit]]\nid = '1'\n[unit.cellular]\npin = 1234\n", 4, 7, "must be a text"),
         ("[[unit]]\nid = '1'\n[unit.cellular]\napm = 'x'\n", 4, 1, "unknown field `apm`"),
         ("[[unit]]\nid = '1'\nssh_keys = ['ssh-rsa AAAA']\n", 3, 12, "public SSH key"),
         ("[[unit]]\nid = '1'\nhostname = 'a_b'\n", 3, 12, "RFC 1123"),
-        ("[[unit]]\nid = '1_2'\nhostname = 'a-{id}'\n", 2, 6, "would be \"a-1_2\""),
+        ("[[unit]]\nid = '1_2'\nhostname = 'a-{id}'\n", 3, 12, "would be \"a-1_2\""),
         ("[defaults]\nhostname='x'\n[[unit]]\nid='1'\n[[unit]]\nid='2'\n", 6, 4, "line 4 too"),
-        ("[[unit]]\nid = '1'\n[unit.cellular]\nuser = 'x'\n", 2, 6, "no cellular.apn"),
+        ("[[unit]]\nid = '1'\n[unit.cellular]\nuser = 'x'\n", 4, 8, "no cellular.apn"),
         ("[[unit]]\nid = '1'\n[unit.cellular]\nbudget = '2 XB'\n", 4, 10, "amount of data"),
         ("[[unit]]\nid = '1'\nwireguard = '12x4'\n", 3, 13, "must be a table"),
         ("[[unit]]\nid = '1'\n[unit.cellular]\nauth = '12x4'\n", 4, 8, "expected one of `auto`"),
         ("[[unit]]\nid = '1'\n[unit.cellular]\nmetric = '12x4'\n", 4, 10, "a whole number"),
         ("[[unit]]\nid = '1'\nssh_keys = 1234\n", 3, 12, "expected a sequence"),
         ("[[unit]]\nid = '1'\nhostname = 1234\n", 3, 12, "expected a string"),
+        ("[[unit]]\nid = '1'\n[[unit]]\nid = '2'\ncellular.auth = 'pap'\n", 5, 17, "needs"),
+        (
+            "[defaults.cellular]\npin = '12'\n[[unit]]\nid = '1'\ncellular.pin = '1234'\n\
+             [[unit]]\nid = '2'\n",
+            2,
+            7,
+            "four to eight digits",
+        ),
         ("[defaults]\n", 1, 1, "no unit"),
         ("[[unit]\n", 1, 8, "]"),
     ] {
@@ -177,7 +185,8 @@ fn mistakes_are_named_by_place_before_any_card() {
         ("id,cellular.metric\n1,-1234\n", 2, 2, "a whole number"),
         ("id,cellular.auth\n1,12x4\n", 2, 2, "expected one of `auto`"),
         ("id,cellular.pin\n1,12345678\n1,\n", 3, 1, "in line 2"),
-        ("id,cellular.pin\n1,123\n", 2, 1, "four to eight"),
+        ("id,cellular.pin\n1,123\n", 2, 2, "four to eight"),
+        ("id,hostname,cellular.auth\n1,,\n2,,pap\n", 3, 3, "needs cellular.user"),
         ("id,hostname\n1\n", 2, 1, "record"),
     ] {
         let error = csv_file(text).unwrap_err().to_string();

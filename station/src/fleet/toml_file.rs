@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::values::{Cellular, FileValue, HostPattern, SshKey, UnitId, Values, WireGuard};
 use super::{FleetError, Unit, place, wording};
@@ -61,6 +62,27 @@ pub fn read(path: &Path, text: &str) -> Result<Vec<Unit>, FleetError> {
             Unit { id: entry.id.into_inner(), values, line, column }
         })
         .collect())
+}
+
+/// Line and column of the value that unit `number`, from 0, has for a field such
+/// as `cellular.pin`: its own or, without one, the default.
+pub fn place_of(text: &str, number: usize, field: &str) -> Option<(usize, usize)> {
+    let document = DeTable::parse(text).ok()?;
+    let unit = get(document.get_ref(), "unit")?.get_ref().get(number)?.get_ref();
+    let defaults = get(document.get_ref(), "defaults").map(Spanned::get_ref);
+    let value = [Some(unit), defaults].into_iter().flatten().find_map(|value| {
+        let (tables, name) = field.rsplit_once('.').unwrap_or(("", field));
+        let mut table = value.as_table()?;
+        for part in tables.split('.').filter(|part| !part.is_empty()) {
+            table = get(table, part)?.get_ref().as_table()?;
+        }
+        get(table, name)
+    })?;
+    Some(place(text, value.span().start))
+}
+
+fn get<'a, 'i>(table: &'a DeTable<'i>, name: &str) -> Option<&'a Spanned<DeValue<'i>>> {
+    table.iter().find_map(|(key, value)| (key.get_ref() == name).then_some(value))
 }
 
 /// Counts lines once, as units stand in order.

@@ -321,37 +321,51 @@ impl Values {
         paths
     }
 
-    /// Checks what no value shows by itself.
-    pub(super) fn check(&self, id: &UnitId) -> Result<(), String> {
+    /// Checks what no value shows by itself; the error says in which field.
+    pub(super) fn check(&self, id: &UnitId) -> Result<(), (&'static str, String)> {
+        let within = |field: &'static str| move |message: String| (field, message);
         if let Some(pattern) = &self.hostname {
             let name = pattern.of(id);
             if !is_host(&name) {
-                return Err(format!(
+                let message = format!(
                     "its host name would be {name:?}, which cannot be: 1 to 63 of a-z, 0-9, '-'"
-                ));
+                );
+                return Err(("hostname", message));
             }
         }
         let cellular = &self.cellular;
-        let needs_apn = cellular.user.is_some() || cellular.password.is_some();
-        if needs_apn && cellular.apn.is_none() {
-            return Err("it has a user or password but no cellular.apn: set that too".into());
+        let needs_apn = if cellular.user.is_some() {
+            Some("cellular.user")
+        } else {
+            cellular.password.as_ref().map(|_| "cellular.password")
+        };
+        if let Some(field) = needs_apn.filter(|_| cellular.apn.is_none()) {
+            let message = "it has a user or password but no cellular.apn: set that too";
+            return Err((field, message.into()));
         }
         if matches!(cellular.auth, Some(Auth::Pap | Auth::Chap)) && cellular.user.is_none() {
-            return Err("its cellular.auth needs cellular.user: set that too".into());
+            let message = "its cellular.auth needs cellular.user: set that too";
+            return Err(("cellular.auth", message.into()));
         }
         if let Some(pin) = &cellular.pin {
-            pin.check("cellular.pin", is_pin, "must be four to eight digits")?;
+            let done = pin.check("cellular.pin", is_pin, "must be four to eight digits");
+            done.map_err(within("cellular.pin"))?;
         }
         if let Some(password) = &cellular.password {
             let plain = |text: &str| Plain::try_from(text.to_owned()).is_ok();
-            password.check("cellular.password", plain, "must be plain ASCII without a quote")?;
+            let says = "must be plain ASCII without a quote";
+            let done = password.check("cellular.password", plain, says);
+            done.map_err(within("cellular.password"))?;
         }
         if let Some(wire) = &self.wireguard {
             let key = |text: &str| WireKey::try_from(text.to_owned()).is_ok();
-            wire.private_key.check("wireguard.private_key", key, "must be a WireGuard key")?;
+            let field = "wireguard.private_key";
+            let done = wire.private_key.check(field, key, "must be a WireGuard key");
+            done.map_err(within(field))?;
         }
         for file in &self.files {
-            file.content.check(file.path.as_str(), |_| true, "")?;
+            let done = file.content.check(file.path.as_str(), |_| true, "");
+            done.map_err(within("files"))?;
         }
         Ok(())
     }
