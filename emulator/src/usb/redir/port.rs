@@ -67,11 +67,6 @@ impl RedirPort {
         self.open.is_none().then_some(self.next_try)
     }
 
-    /// Whether the host waits for a packet.
-    pub fn is_hungry(&self, device: &Device) -> bool {
-        self.open.as_ref().is_some_and(|open| open.session.is_hungry(device))
-    }
-
     /// Moves what can be moved without waiting.
     pub fn run(&mut self, now: Duration, mut device: Option<&mut Device>) {
         if self.open.is_none() && now >= self.next_try {

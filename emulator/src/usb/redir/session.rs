@@ -346,13 +346,6 @@ impl Session {
             }
         }
     }
-
-    /// Whether the host waits for a packet of the network function.
-    pub fn is_hungry(&self, device: &Device) -> bool {
-        let of_network = |endpoint: u8| device.dtr(endpoint).is_none();
-        self.pending.iter().any(|pending| of_network(pending.endpoint))
-            || self.receiving.iter().any(|it| !device.is_interrupt(*it) && of_network(*it))
-    }
 }
 
 /// What goes to an endpoint whose input is pushed. A port that nobody has open

@@ -16,6 +16,30 @@ const WELL: &str = r#"{"effect": "link", "faults": {}}"#;
 const NEW_LAN: &str = "ip link add lan0 type dummy && \
     ip address add 192.168.0.50/24 dev lan0 && ip link set lan0 up";
 
+/// A fault at power-on.
+macro_rules! power_on {
+    ($effect:literal) => {
+        concat!("[[fault]]\nat_ms = 0\n", $effect, "\n")
+    };
+}
+
+/// A fault that a command triggers.
+macro_rules! on {
+    ($command:literal, $effect:literal) => {
+        concat!("[[fault]]\non_command = \"", $command, "\"\n", $effect, "\n")
+    };
+}
+
+/// What nobody should notice, once it is online.
+const fn unseen(name: &'static str, profile: &'static str, what: What) -> Fault {
+    row(name, profile, what, Nothing, Itself)
+}
+
+/// What takes it offline and is over by itself, or by what the service does.
+const fn passing(name: &'static str, profile: &'static str, what: What) -> Fault {
+    row(name, profile, what, Something, Itself)
+}
+
 const fn row(name: &'static str, profile: &'static str, what: What, told: Told, end: End) -> Fault {
     Fault { name, profile, config: "", what, told, end }
 }
@@ -28,108 +52,56 @@ pub fn all() -> Vec<Fault> {
 
 fn at_the_port() -> Vec<Fault> {
     vec![
-        row("silence-5s", ECM, Modem(r#"{"effect": "silence", "for_ms": 5000}"#), Nothing, Itself),
+        unseen("silence-5s", ECM, Modem(r#"{"effect": "silence", "for_ms": 5000}"#)),
         row(
             "silent-from-the-start",
             ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"silence\"\nfor_ms = 40000\n"),
+            Script(power_on!("effect = \"silence\"\nfor_ms = 40000")),
             One(&["port-silent"]),
             Itself,
         ),
         row(
             "wedged-at-pin",
             ECM,
-            Script("[[fault]]\non_command = \"AT+CPIN?\"\neffect = \"wedged\"\nport = \"at\"\n"),
+            Script(on!("AT+CPIN?", "effect = \"wedged\"\nport = \"at\"")),
             One(&["port-silent"]),
             Itself,
         ),
-        row("garbage", ECM, Modem(r#"{"effect": "garbage", "count": 400}"#), Nothing, Itself),
-        row(
+        unseen("garbage", ECM, Modem(r#"{"effect": "garbage", "count": 400}"#)),
+        unseen(
             "storm-of-codes",
             ECM,
             Modem(r#"{"effect": "urc_storm", "text": "+CSQ: 20,99", "count": 500, "every_ms": 5}"#),
-            Nothing,
-            Itself,
         ),
-        row(
-            "false-alarm",
-            ECM,
-            Modem(r#"{"effect": "urc", "text": "+CPIN: NOT READY"}"#),
-            Nothing,
-            Itself,
-        ),
-        row(
-            "bytes-one-by-one",
-            ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"split\"\n"),
-            Nothing,
-            Itself,
-        ),
-        row(
-            "echo-comes-back",
-            ECM,
-            Script("[[fault]]\non_command = \"AT+CPIN?\"\neffect = \"echo\"\non = true\n"),
-            Nothing,
-            Itself,
-        ),
-        row(
+        unseen("false-alarm", ECM, Modem(r#"{"effect": "urc", "text": "+CPIN: NOT READY"}"#)),
+        unseen("bytes-one-by-one", ECM, Script(power_on!("effect = \"split\""))),
+        unseen("echo-comes-back", ECM, Script(on!("AT+CPIN?", "effect = \"echo\"\non = true"))),
+        unseen(
             "slow-answers",
             ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"slow\"\nby_ms = 1500\nfor_ms = 30000\n"),
-            Nothing,
-            Itself,
+            Script(power_on!("effect = \"slow\"\nby_ms = 1500\nfor_ms = 30000")),
         ),
-        row(
+        unseen(
             "answer-in-two-pieces",
             ECM,
-            Script(
-                "[[fault]]\non_command = \"AT+CEREG?\"\neffect = \"cut\"\nat = 5\npause_ms = 3000\n",
-            ),
-            Nothing,
-            Itself,
+            Script(on!("AT+CEREG?", "effect = \"cut\"\nat = 5\npause_ms = 3000")),
         ),
-        row(
-            "error-at-apn",
-            ECM,
-            Script("[[fault]]\non_command = \"AT+CGDCONT=*\"\neffect = \"error\"\n"),
-            Nothing,
-            Itself,
-        ),
-        row(
-            "sim-busy",
-            ECM,
-            Script("[[fault]]\non_command = \"AT+CPIN?\"\neffect = \"error\"\ncode = 14\n"),
-            Nothing,
-            Itself,
-        ),
-        row(
+        unseen("error-at-apn", ECM, Script(on!("AT+CGDCONT=*", "effect = \"error\""))),
+        unseen("sim-busy", ECM, Script(on!("AT+CPIN?", "effect = \"error\"\ncode = 14"))),
+        unseen(
             "text-message",
             ECM,
             Modem(r#"{"effect": "sms", "from": "+254700000001", "text": "balance low"}"#),
-            Nothing,
-            Itself,
         ),
     ]
 }
 
 fn of_the_device() -> Vec<Fault> {
     vec![
-        row("reset", ECM, Modem(r#"{"effect": "reset"}"#), Something, Itself),
-        row(
-            "reset-at-apn",
-            ECM,
-            Script("[[fault]]\non_command = \"AT+CGDCONT*\"\neffect = \"reset\"\n"),
-            Something,
-            Itself,
-        ),
-        row("under-voltage", ECM, Modem(r#"{"effect": "under_voltage"}"#), Something, Itself),
-        row(
-            "usb-gone-0.5s",
-            ECM,
-            Modem(r#"{"effect": "usb_gone", "for_ms": 500}"#),
-            Something,
-            Itself,
-        ),
+        passing("reset", ECM, Modem(r#"{"effect": "reset"}"#)),
+        passing("reset-at-apn", ECM, Script(on!("AT+CGDCONT*", "effect = \"reset\""))),
+        passing("under-voltage", ECM, Modem(r#"{"effect": "under_voltage"}"#)),
+        passing("usb-gone-0.5s", ECM, Modem(r#"{"effect": "usb_gone", "for_ms": 500}"#)),
         row(
             "usb-gone-30s",
             ECM,
@@ -137,54 +109,30 @@ fn of_the_device() -> Vec<Fault> {
             One(&["no-modem"]),
             Itself,
         ),
-        row(
+        passing(
             "usb-gone-at-pin",
             ECM,
-            Script("[[fault]]\non_command = \"AT+CPIN?\"\neffect = \"usb_gone\"\nfor_ms = 2000\n"),
-            Something,
-            Itself,
+            Script(on!("AT+CPIN?", "effect = \"usb_gone\"\nfor_ms = 2000")),
         ),
-        row(
+        passing(
             "usb-gone-at-registration",
             ECM,
-            Script("[[fault]]\non_command = \"AT+CEREG?\"\neffect = \"usb_gone\"\nfor_ms = 2000\n"),
-            Something,
-            Itself,
+            Script(on!("AT+CEREG?", "effect = \"usb_gone\"\nfor_ms = 2000")),
         ),
-        row(
-            "usb-gone-rndis",
-            RNDIS,
-            Modem(r#"{"effect": "usb_gone", "for_ms": 2000}"#),
-            Something,
-            Itself,
-        ),
-        row(
-            "usb-gone-ndis",
-            NDIS,
-            Modem(r#"{"effect": "usb_gone", "for_ms": 2000}"#),
-            Something,
-            Itself,
-        ),
-        row(
-            "other-usb-mode",
-            ECM,
-            Modem(r#"{"effect": "usb_mode", "framing": "rndis"}"#),
-            Something,
-            Itself,
-        ),
-        row(
+        passing("usb-gone-rndis", RNDIS, Modem(r#"{"effect": "usb_gone", "for_ms": 2000}"#)),
+        passing("usb-gone-ndis", NDIS, Modem(r#"{"effect": "usb_gone", "for_ms": 2000}"#)),
+        passing("other-usb-mode", ECM, Modem(r#"{"effect": "usb_mode", "framing": "rndis"}"#)),
+        unseen(
             "no-identity",
             ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"identity\"\nimei = \"\"\nrevision = \"\"\n"),
-            Nothing,
-            Itself,
+            Script(power_on!("effect = \"identity\"\nimei = \"\"\nrevision = \"\"")),
         ),
     ]
 }
 
 fn of_the_card() -> Vec<Fault> {
     let inserted = r#"{"effect": "sim_inserted"}"#;
-    let locked = "[[fault]]\nat_ms = 0\neffect = \"pin_required\"\n";
+    let locked = power_on!("effect = \"pin_required\"");
     vec![
         row(
             "sim-removed",
@@ -196,7 +144,7 @@ fn of_the_card() -> Vec<Fault> {
         row(
             "no-sim",
             ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"sim_removed\"\n"),
+            Script(power_on!("effect = \"sim_removed\"")),
             One(&["no-sim"]),
             Cure(inserted),
         ),
@@ -208,7 +156,7 @@ fn of_the_card() -> Vec<Fault> {
         row(
             "puk-needed",
             ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"puk_required\"\n"),
+            Script(power_on!("effect = \"puk_required\"")),
             One(&["puk-needed"]),
             Never("[0,10]"),
         ),
@@ -227,7 +175,7 @@ fn of_the_radio() -> Vec<Fault> {
         row(
             "no-coverage-at-first",
             ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"no_coverage\"\n"),
+            Script(power_on!("effect = \"no_coverage\"")),
             One(&["no-coverage"]),
             Cure(COVERAGE),
         ),
@@ -235,7 +183,7 @@ fn of_the_radio() -> Vec<Fault> {
         row(
             "denied-15",
             ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"denied\"\ncause = 15\n"),
+            Script(power_on!("effect = \"denied\"\ncause = 15")),
             One(&["denied"]),
             Cure(COVERAGE),
         ),
@@ -247,102 +195,84 @@ fn of_the_radio() -> Vec<Fault> {
             One(&["denied"]),
             Cure(COVERAGE),
         ),
-        row(
+        passing(
             "searching-8s",
             ECM,
             Modem(r#"{"effect": "detach", "searching": true, "for_ms": 8000}"#),
-            Something,
-            Itself,
         ),
-        row("detached", ECM, Modem(r#"{"effect": "detach"}"#), Something, Itself),
+        passing("detached", ECM, Modem(r#"{"effect": "detach"}"#)),
     ]
 }
 
 fn of_the_data() -> Vec<Fault> {
     let ended = r#"{"effect": "pdn_deact"}"#;
     vec![
-        row("call-ended", ECM, Modem(ended), Something, Itself),
-        row("call-ended-ndis", NDIS, Modem(ended), Something, Itself),
-        row(
+        passing("call-ended", ECM, Modem(ended)),
+        passing("call-ended-ndis", NDIS, Modem(ended)),
+        passing(
             "call-ended-by-modem",
             RNDIS,
             Modem(r#"{"effect": "pdn_deact", "text": "ME PDN DEACT 1"}"#),
-            Something,
-            Itself,
         ),
-        row(
-            "carrier-lost-4s",
-            ECM,
-            Modem(r#"{"effect": "carrier_drop", "for_ms": 4000}"#),
-            Something,
-            Itself,
-        ),
+        passing("carrier-lost-4s", ECM, Modem(r#"{"effect": "carrier_drop", "for_ms": 4000}"#)),
         row(
             "no-lease",
             ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"link\"\nfaults = { no_lease = true }\n"),
+            Script(power_on!("effect = \"link\"\nfaults = { no_lease = true }")),
             One(&["no-lease"]),
             Cure(WELL),
         ),
-        row(
+        unseen(
             "short-lease-and-nak",
             ECM,
-            Script(
-                "[[fault]]\nat_ms = 0\neffect = \"link\"\nfaults = { lease_s = 10, nak_renewal = true }\n",
-            ),
-            Nothing,
-            Itself,
+            Script(power_on!("effect = \"link\"\nfaults = { lease_s = 10, nak_renewal = true }")),
         ),
         row(
             "no-internet",
             ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"link\"\nfaults = { no_internet = true }\n"),
+            Script(power_on!("effect = \"link\"\nfaults = { no_internet = true }")),
             One(&["no-internet"]),
             Cure(WELL),
         ),
         row(
             "no-internet-ndis",
             NDIS,
-            Script("[[fault]]\nat_ms = 0\neffect = \"link\"\nfaults = { no_internet = true }\n"),
+            Script(power_on!("effect = \"link\"\nfaults = { no_internet = true }")),
             One(&["no-internet"]),
             Cure(WELL),
         ),
         row(
             "dns-dead",
             ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"link\"\nfaults = { dns_dead = true }\n"),
+            Script(power_on!("effect = \"link\"\nfaults = { dns_dead = true }")),
             One(&["dns"]),
             Cure(WELL),
         ),
         row(
             "captive-portal",
             ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"link\"\nfaults = { captive_portal = true }\n"),
+            Script(power_on!("effect = \"link\"\nfaults = { captive_portal = true }")),
             One(&["no-internet"]),
             Cure(WELL),
         ),
         row(
             "wrong-gateway",
             ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"link\"\nfaults = { wrong_gateway = true }\n"),
+            Script(power_on!("effect = \"link\"\nfaults = { wrong_gateway = true }")),
             One(&["no-internet"]),
             Cure(WELL),
         ),
-        row(
+        unseen(
             "poor-line",
             ECM,
             Modem(
                 r#"{"effect": "link", "faults": {"latency_ms": 300, "jitter_ms": 200, "loss_permille": 50}}"#,
             ),
-            Nothing,
-            Itself,
         ),
-        row(
+        unseen(
             "narrow-line",
             ECM,
             Modem(r#"{"effect": "link", "faults": {"down_kbit": 500, "up_kbit": 100}}"#),
-            Nothing,
-            Itself,
         ),
     ]
 }
@@ -350,17 +280,11 @@ fn of_the_data() -> Vec<Fault> {
 /// What others on the Pi do.
 fn of_the_pi() -> Vec<Fault> {
     vec![
-        row("lan-of-the-same-network", ECM, Machine(NEW_LAN), Something, Itself),
-        row(
-            "lease-in-the-lans-network",
-            ECM,
-            Script("[[fault]]\nat_ms = 0\neffect = \"lan\"\nthird = 5\n"),
-            Nothing,
-            Itself,
-        ),
-        row("address-deleted", ECM, Machine("ip -4 address flush dev wwan0"), Something, Itself),
-        row("route-deleted", ECM, Machine("ip -4 route flush dev wwan0"), Something, Itself),
-        row("link-set-down", ECM, Machine("ip link set wwan0 down"), Something, Itself),
+        passing("lan-of-the-same-network", ECM, Machine(NEW_LAN)),
+        unseen("lease-in-the-lans-network", ECM, Script(power_on!("effect = \"lan\"\nthird = 5"))),
+        passing("address-deleted", ECM, Machine("ip -4 address flush dev wwan0")),
+        passing("route-deleted", ECM, Machine("ip -4 route flush dev wwan0")),
+        passing("link-set-down", ECM, Machine("ip link set wwan0 down")),
         row(
             "service-killed",
             ECM,
@@ -369,19 +293,7 @@ fn of_the_pi() -> Vec<Fault> {
             Logged("Scheduled restart job"),
             Itself,
         ),
-        row(
-            "resolver-restarted",
-            ECM,
-            Machine("systemctl restart systemd-resolved"),
-            Nothing,
-            Itself,
-        ),
-        row(
-            "managers-restarted",
-            ECM,
-            Machine("systemctl restart NetworkManager ModemManager"),
-            Nothing,
-            Itself,
-        ),
+        unseen("resolver-restarted", ECM, Machine("systemctl restart systemd-resolved")),
+        unseen("managers-restarted", ECM, Machine("systemctl restart NetworkManager ModemManager")),
     ]
 }

@@ -74,11 +74,11 @@ const FRESH: &str = "systemctl stop a7670e; ip link delete lan0 2>/dev/null; \
 
 /// Makes the service's journal from here on the row's.
 const BEGIN: &str = "journalctl --lines=1 --show-cursor --quiet | \
-    sed -n 's/^-- cursor: //p' > /run/a7670e-rig/cursor && echo begun";
+    sed -n 's/^-- cursor: //p' > /run/a7670e-matrix-cursor && echo begun";
 
 /// The service's journal since then; times in seconds of the Unix epoch.
 const STORY: &str = "journalctl --unit=a7670e --no-pager --quiet --output=short-unix \
-    --after-cursor=\"$(cat /run/a7670e-rig/cursor)\"";
+    --after-cursor=\"$(cat /run/a7670e-matrix-cursor)\"";
 
 /// How long it may take to be told, and to be over. Not a measurement: the
 /// ladder waits two minutes after its dearest rung.

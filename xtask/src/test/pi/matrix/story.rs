@@ -72,6 +72,18 @@ mod tests {
 1700000012.0 pi a7670e[300]: modem at 1-1: online
 ";
 
+    /// A verdict with other words would be taken for no verdict.
+    #[test]
+    fn the_service_speaks_so() {
+        let service = include_str!("../../../../../src/policy/verdict.rs");
+        let words = service.split_once("impl fmt::Display for Verdict").unwrap().1;
+        let said: Vec<_> = words
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("Verdict::")?.split('"').nth(1))
+            .collect();
+        assert_eq!(said, VERDICTS);
+    }
+
     #[test]
     fn verdicts_and_rungs_are_found() {
         assert_eq!(verdicts(JOURNAL), ["no modem", "coming up", "no coverage"]);
