@@ -4,6 +4,7 @@
 //! One thread, one loop (ADR 0003): the loop also feeds systemd's watchdog, so
 //! that a loop that hangs is a service that gets restarted.
 
+mod act;
 mod climb;
 mod control;
 mod cut;

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::pin::Pin;
@@ -13,12 +12,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use tokio::sync::{OnceCell, broadcast, mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
-use super::climb::{Tools, climb};
+use super::climb::Tools;
 use super::kept::Files;
 use super::network;
-use super::port::{self, Port};
+use super::port::Port;
 use super::recording::Recording;
 use super::rival::Rival;
 use crate::at::{AtError, Command, Reply};
@@ -26,16 +25,10 @@ use crate::modem::transcript::Side;
 use crate::modem::usb_path::UsbPath;
 use crate::net::dhcp::socket::Socket;
 use crate::net::dns::Dns;
-use crate::net::plan::Plan;
-use crate::net::probe::{self, Target};
-use crate::net::solicit::solicit;
-use crate::policy::ladder::Rung;
+use crate::net::probe;
 use crate::protocol::{MessagesCall, SmsList};
-use crate::session::{Action, Clock, Device, Event, Report, Session, Settings};
+use crate::session::{Clock, Device, Event, Report, Session, Settings};
 use crate::sms::desk::{News, NotDone};
-
-/// Wait after the kernel gave no list of the network.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// What all tasks share.
 pub struct Shared {
@@ -94,21 +87,21 @@ pub struct Task {
     pub(super) shared: Arc<Shared>,
     pub(super) session: Session,
     pub(super) files: Files,
-    port: Option<Port>,
-    opening: Pending<io::Result<OwnedFd>>,
-    dhcp: Option<Socket>,
-    dhcp_link: Option<u32>,
-    network: Pending<Vec<Event>>,
-    probe: Pending<io::Result<probe::Outcome>>,
-    climb: Pending<Result<()>>,
+    pub(super) port: Option<Port>,
+    pub(super) opening: Pending<io::Result<OwnedFd>>,
+    pub(super) dhcp: Option<Socket>,
+    pub(super) dhcp_link: Option<u32>,
+    pub(super) network: Pending<Vec<Event>>,
+    pub(super) probe: Pending<io::Result<probe::Outcome>>,
+    pub(super) climb: Pending<Result<()>>,
     /// What the ladder tried is on the card.
-    tried_is_kept: bool,
-    answers: HashMap<u64, oneshot::Sender<Result<Reply, AtError>>>,
+    pub(super) tried_is_kept: bool,
+    pub(super) answers: HashMap<u64, oneshot::Sender<Result<Reply, AtError>>>,
     requests: u64,
     recording: Option<Recording>,
-    device: Option<Device>,
-    rival: Rival,
-    probe_id: u16,
+    pub(super) device: Option<Device>,
+    pub(super) rival: Rival,
+    pub(super) probe_id: u16,
 }
 
 impl Task {
@@ -277,7 +270,7 @@ impl Task {
         Ok(recording.take(now))
     }
 
-    fn record(&mut self, side: Side, bytes: &[u8]) {
+    pub(super) fn record(&mut self, side: Side, bytes: &[u8]) {
         let now = self.shared.start.elapsed();
         if self.recording.as_ref().is_some_and(|recording| recording.is_forgotten(now)) {
             self.recording = None;
@@ -285,150 +278,6 @@ impl Task {
         if let Some(recording) = &mut self.recording {
             recording.add(now, side, bytes);
         }
-    }
-
-    /// Does what the session says, in order; whether all messages were kept.
-    pub(super) fn carry_out(&mut self) -> bool {
-        let mut kept = true;
-        loop {
-            let actions = self.session.take();
-            if actions.is_empty() {
-                return kept;
-            }
-            let mut silenced = false;
-            for action in actions {
-                if silenced && matches!(action, Action::Write(_) | Action::Tell(_)) {
-                    continue;
-                }
-                match action {
-                    // After one that was not kept the rest waits, too.
-                    Action::KeepMessage(_) | Action::ForgetMessage(_) if !kept => {}
-                    Action::KeepMessage(_) | Action::ForgetMessage(_) => {
-                        kept = self.store(&action);
-                        silenced |= !kept;
-                    }
-                    Action::Remember(memory) => {
-                        if let Err(error) = self.files.remember(&memory) {
-                            // What must not be forgotten must not be done.
-                            tracing::error!("modem at {}: {error:#}", self.path);
-                            silenced = true;
-                        }
-                    }
-                    other => self.act(other),
-                }
-            }
-        }
-    }
-
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::OpenPort(path) => {
-                let opening = tokio::task::spawn_blocking(move || port::open(Path::new(&path)));
-                self.opening = Some(Box::pin(async { opening.await.map_err(io::Error::other)? }));
-            }
-            Action::ClosePort => {
-                self.port = None;
-                self.opening = None;
-            }
-            Action::Write(bytes) => {
-                self.record(Side::Host, &bytes);
-                let pushed = self.port.as_mut().map(|port| port.push(&bytes));
-                if let Some(Err(error)) = pushed {
-                    tracing::warn!("modem at {}: {error}", self.path);
-                }
-            }
-            Action::Observe => self.observe(None),
-            Action::Apply(plan) => self.observe(Some(plan)),
-            Action::Listen(index) => {
-                self.dhcp_link = Some(index);
-                self.listen();
-            }
-            Action::Deafen => (self.dhcp, self.dhcp_link) = (None, None),
-            Action::Send { from, to, bytes } => {
-                self.listen();
-                // Refused while the link is not up; the client asks again.
-                _ = self.dhcp.as_ref().map(|socket| socket.send(from, to, &bytes));
-            }
-            // Refused while the link has no address; the session asks again.
-            Action::Solicit(index) => {
-                if let Err(error) = solicit(index) {
-                    tracing::debug!("modem at {}: cannot ask for routers: {error}", self.path);
-                }
-            }
-            Action::Probe { link, servers, target } => self.ask(link, &servers, target),
-            // Handled before.
-            Action::Remember(_) | Action::KeepMessage(_) | Action::ForgetMessage(_) => {}
-            Action::LoadMessages => self.load_messages(),
-            // Nobody listens: as well.
-            Action::Tell(news) => _ = self.shared.news.send((self.path.clone(), *news)),
-            Action::Keep(history) => {
-                let kept = self.files.keep(&history);
-                self.tried_is_kept = kept.is_ok();
-                kept.unwrap_or_else(|error| tracing::error!("modem at {}: {error:#}", self.path));
-            }
-            Action::Count(usage) => self.files.count(&usage),
-            // One that is forgotten would be followed by another, and another.
-            Action::Climb(Rung::Reboot) if !self.tried_is_kept => {
-                tracing::error!("modem at {}: no reboot that cannot be noted", self.path);
-            }
-            // Dropped half-way, it would leave the modem without power.
-            Action::Climb(_) if self.climb.is_some() => {}
-            Action::Climb(rung) => {
-                let (tools, path) = (self.shared.tools.clone(), self.path.clone());
-                self.climb = Some(Box::pin(async move { climb(&tools, &path, rung).await }));
-            }
-            Action::Answer { id, result } => {
-                if let Some(answer) = self.answers.remove(&id) {
-                    // Who asked may have left.
-                    _ = answer.send(result);
-                }
-            }
-            Action::Say(text) => tracing::info!("modem at {}: {text}", self.path),
-            Action::Changed => {}
-        }
-    }
-
-    fn listen(&mut self) {
-        if let (None, Some(index)) = (&self.dhcp, self.dhcp_link) {
-            match Socket::open(index) {
-                Ok(socket) => self.dhcp = Some(socket),
-                Err(error) => tracing::warn!("modem at {}: no DHCP: {error}", self.path),
-            }
-        }
-    }
-
-    /// Carries a plan out, if there is one, and looks.
-    fn observe(&mut self, plan: Option<Plan>) {
-        let shared = Arc::clone(&self.shared);
-        let link = self.device.as_ref().and_then(|device| device.link.clone()).unwrap_or_default();
-        self.network = Some(Box::pin(async move {
-            let dns = shared.dns.as_ref();
-            let mut events = Vec::new();
-            if let Some(plan) = plan {
-                tracing::debug!("{plan}");
-                events.push(Event::Applied(network::apply(dns, &plan).await));
-            }
-            loop {
-                match network::observe(dns, &link).await {
-                    Ok(observed) => {
-                        events.push(Event::Observed(observed));
-                        return events;
-                    }
-                    Err(error) => {
-                        tracing::warn!("{error}");
-                        sleep(AGAIN).await;
-                    }
-                }
-            }
-        }));
-    }
-
-    fn ask(&mut self, link: String, servers: &[std::net::Ipv4Addr], target: Target) {
-        let servers: Vec<IpAddr> = servers.iter().copied().map(IpAddr::from).collect();
-        self.probe_id = self.probe_id.wrapping_add(1);
-        let id = self.probe_id;
-        self.probe =
-            Some(Box::pin(async move { probe::io::probe(&link, &servers, &target, id).await }));
     }
 
     /// Takes down what was set up: the end of the service, or of the modem.

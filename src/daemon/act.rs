@@ -1,0 +1,170 @@
+//! What the session says, done.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use std::io;
+use tokio::time::sleep;
+
+use super::climb::climb;
+use super::network;
+use super::port;
+use super::task::Task;
+use crate::modem::transcript::Side;
+use crate::net::dhcp::socket::Socket;
+use crate::net::plan::Plan;
+use crate::net::probe::{self, Target};
+use crate::net::solicit::solicit;
+use crate::policy::ladder::Rung;
+use crate::session::{Action, Event};
+
+/// Wait after the kernel gave no list of the network.
+const AGAIN: Duration = Duration::from_secs(1);
+
+impl Task {
+    /// Does what the session says, in order; whether all messages were kept.
+    pub(super) fn carry_out(&mut self) -> bool {
+        let mut kept = true;
+        loop {
+            let actions = self.session.take();
+            if actions.is_empty() {
+                return kept;
+            }
+            let mut silenced = false;
+            for action in actions {
+                if silenced && matches!(action, Action::Write(_) | Action::Tell(_)) {
+                    continue;
+                }
+                match action {
+                    // After one that was not kept the rest waits, too.
+                    Action::KeepMessage(_) | Action::ForgetMessage(_) if !kept => {}
+                    Action::KeepMessage(_) | Action::ForgetMessage(_) => {
+                        kept = self.store(&action);
+                        silenced |= !kept;
+                    }
+                    Action::Remember(memory) => {
+                        if let Err(error) = self.files.remember(&memory) {
+                            // What must not be forgotten must not be done.
+                            tracing::error!("modem at {}: {error:#}", self.path);
+                            silenced = true;
+                        }
+                    }
+                    other => self.act(other),
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::OpenPort(path) => {
+                let opening = tokio::task::spawn_blocking(move || port::open(Path::new(&path)));
+                self.opening = Some(Box::pin(async { opening.await.map_err(io::Error::other)? }));
+            }
+            Action::ClosePort => {
+                self.port = None;
+                self.opening = None;
+            }
+            Action::Write(bytes) => {
+                self.record(Side::Host, &bytes);
+                let pushed = self.port.as_mut().map(|port| port.push(&bytes));
+                if let Some(Err(error)) = pushed {
+                    tracing::warn!("modem at {}: {error}", self.path);
+                }
+            }
+            Action::Observe => self.observe(None),
+            Action::Apply(plan) => self.observe(Some(plan)),
+            Action::Listen(index) => {
+                self.dhcp_link = Some(index);
+                self.listen();
+            }
+            Action::Deafen => (self.dhcp, self.dhcp_link) = (None, None),
+            Action::Send { from, to, bytes } => {
+                self.listen();
+                // Refused while the link is not up; the client asks again.
+                _ = self.dhcp.as_ref().map(|socket| socket.send(from, to, &bytes));
+            }
+            // Refused while the link has no address; the session asks again.
+            Action::Solicit(index) => {
+                if let Err(error) = solicit(index) {
+                    tracing::debug!("modem at {}: cannot ask for routers: {error}", self.path);
+                }
+            }
+            Action::Probe { link, servers, target } => self.ask(link, &servers, target),
+            // Handled before.
+            Action::Remember(_) | Action::KeepMessage(_) | Action::ForgetMessage(_) => {}
+            Action::LoadMessages => self.load_messages(),
+            // Nobody listens: as well.
+            Action::Tell(news) => _ = self.shared.news.send((self.path.clone(), *news)),
+            Action::Keep(history) => {
+                let kept = self.files.keep(&history);
+                self.tried_is_kept = kept.is_ok();
+                kept.unwrap_or_else(|error| tracing::error!("modem at {}: {error:#}", self.path));
+            }
+            Action::Count(usage) => self.files.count(&usage),
+            // One that is forgotten would be followed by another, and another.
+            Action::Climb(Rung::Reboot) if !self.tried_is_kept => {
+                tracing::error!("modem at {}: no reboot that cannot be noted", self.path);
+            }
+            // Dropped half-way, it would leave the modem without power.
+            Action::Climb(_) if self.climb.is_some() => {}
+            Action::Climb(rung) => {
+                let (tools, path) = (self.shared.tools.clone(), self.path.clone());
+                self.climb = Some(Box::pin(async move { climb(&tools, &path, rung).await }));
+            }
+            Action::Answer { id, result } => {
+                if let Some(answer) = self.answers.remove(&id) {
+                    // Who asked may have left.
+                    _ = answer.send(result);
+                }
+            }
+            Action::Say(text) => tracing::info!("modem at {}: {text}", self.path),
+            Action::Changed => {}
+        }
+    }
+
+    fn listen(&mut self) {
+        if let (None, Some(index)) = (&self.dhcp, self.dhcp_link) {
+            match Socket::open(index) {
+                Ok(socket) => self.dhcp = Some(socket),
+                Err(error) => tracing::warn!("modem at {}: no DHCP: {error}", self.path),
+            }
+        }
+    }
+
+    /// Carries a plan out, if there is one, and looks.
+    fn observe(&mut self, plan: Option<Plan>) {
+        let shared = Arc::clone(&self.shared);
+        let link = self.device.as_ref().and_then(|device| device.link.clone()).unwrap_or_default();
+        self.network = Some(Box::pin(async move {
+            let dns = shared.dns.as_ref();
+            let mut events = Vec::new();
+            if let Some(plan) = plan {
+                tracing::debug!("{plan}");
+                events.push(Event::Applied(network::apply(dns, &plan).await));
+            }
+            loop {
+                match network::observe(dns, &link).await {
+                    Ok(observed) => {
+                        events.push(Event::Observed(observed));
+                        return events;
+                    }
+                    Err(error) => {
+                        tracing::warn!("{error}");
+                        sleep(AGAIN).await;
+                    }
+                }
+            }
+        }));
+    }
+
+    fn ask(&mut self, link: String, servers: &[std::net::Ipv4Addr], target: Target) {
+        let servers: Vec<IpAddr> = servers.iter().copied().map(IpAddr::from).collect();
+        self.probe_id = self.probe_id.wrapping_add(1);
+        let id = self.probe_id;
+        self.probe =
+            Some(Box::pin(async move { probe::io::probe(&link, &servers, &target, id).await }));
+    }
+}
