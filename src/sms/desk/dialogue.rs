@@ -6,12 +6,13 @@
 
 use std::time::Duration;
 
+use super::answers::{
+    Listed, Stored, is_doubtful, is_for_good, is_mode, is_of_the_text, stored, unreadable,
+};
 use super::{Action, Desk, SWEEP_AGAIN, SWEEP_EVERY, Support, Time};
 use crate::at::{AtError, Command, DeviceError, Final, Reply, Urc, fields, reply};
 use crate::sms::assembly::{Completeness, Taken};
-use crate::sms::pdu::{
-    Address, Body, Coding, Deliver, Stamp, Tpdu, UserData, from_hex, split_centre,
-};
+use crate::sms::pdu::{Tpdu, from_hex, split_centre};
 use crate::sms::spool::Send;
 
 /// Wait before a set-up that was refused is tried again: before `SMS DONE` the
@@ -25,6 +26,10 @@ const REFUSALS: u32 = 3;
 /// its mode, each time after it was set up, is not taken at all.
 const MODE_TRIES: u32 = 3;
 
+/// So long after it was set up the modem is taken to be so still. It may restart
+/// without a word, and other programs may be at its other ports.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// Where messages lie (`AT+CPMS`): the SIM, the modem itself, or another name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Memory(String);
@@ -32,6 +37,12 @@ pub(super) struct Memory(String);
 impl Memory {
     fn sim() -> Memory {
         Memory("SM".to_owned())
+    }
+
+    /// Those that are looked through: the SIM, and the modem's own, where messages
+    /// of before us may lie, or what came after a restart without a word.
+    fn all() -> [Memory; 2] {
+        [Memory::sim(), Memory("ME".to_owned())]
     }
 }
 
@@ -42,8 +53,10 @@ pub(super) enum Job {
     Indications,
     /// Without status reports, for a modem that refuses the former.
     PlainIndications,
+    /// Before each command that it counts for: the modem forgets it when it
+    /// restarts, and another memory's message would be deleted.
     Select(Memory),
-    List,
+    List(Memory),
     Read(Memory, u16),
     Delete(Memory, u16),
     Send(Send),
@@ -56,7 +69,7 @@ impl Job {
             Job::Indications => Command::new("AT+CNMI=2,1,0,2,0"),
             Job::PlainIndications => Command::new("AT+CNMI=2,1,0,0,0"),
             Job::Select(Memory(name)) => Command::new(format!("AT+CPMS=\"{name}\",\"SM\",\"SM\"")),
-            Job::List => Command::new("AT+CMGL=4"),
+            Job::List(_) => Command::new("AT+CMGL=4"),
             Job::Read(_, index) => Command::new(format!("AT+CMGR={index}")),
             Job::Delete(_, index) => Command::new(format!("AT+CMGD={index}")),
             Job::Send(send) => {
@@ -75,16 +88,24 @@ impl Desk {
         self.ready = true;
         self.refusals = 0;
         self.doubts = 0;
-        self.memory = None;
-        self.setup = [Job::Mode, Job::Indications].into();
-        self.setup_at = time.now;
+        (self.takes_mode, self.plain) = (false, false);
+        self.set_up(time);
         self.sweep_at = time.now;
+    }
+
+    /// Begins to set the modem up.
+    fn set_up(&mut self, time: Time) {
+        let indications = if self.plain { Job::PlainIndications } else { Job::Indications };
+        self.setup = [Job::Mode, indications].into();
+        self.setup_at = time.now;
     }
 
     pub(super) fn gone(&mut self, time: Time) {
         self.ready = false;
         self.reads.clear();
         self.deletes.clear();
+        self.sweeping.clear();
+        (self.selected, self.fresh) = (None, None);
         if let Some((_, job)) = self.busy.take() {
             self.answered(time, job, Err(AtError::PortClosed));
         }
@@ -133,14 +154,29 @@ impl Desk {
         if let Some(step) = self.setup.front() {
             return (time.now >= self.setup_at).then(|| step.clone());
         }
+        let is_fresh = |at: Duration| time.now.saturating_sub(at) < FRESH;
+        let fresh = self.fresh.is_some_and(is_fresh);
         let sweep = time.now >= self.sweep_at;
         let (job, memory) = if let Some((memory, index)) = self.deletes.front().cloned() {
             (Job::Delete(memory.clone(), index), memory)
         } else if let Some((memory, index)) = self.reads.front().cloned() {
             (Job::Read(memory.clone(), index), memory)
+        } else if let Some(memory) = self.sweeping.front().cloned().filter(|_| sweep) {
+            (Job::List(memory.clone()), memory)
         } else if sweep {
-            (Job::List, Memory::sim())
-        } else if self.registered {
+            self.sweeping = Memory::all().into();
+            self.swept = Listed::default();
+            if !fresh {
+                self.set_up(time);
+            }
+            return self.choose(time);
+        } else if self.registered && self.outbox.is_due(time.wall) {
+            // In text mode the modem would take a message's digits for its text.
+            if !fresh {
+                self.set_up(time);
+                return self.choose(time);
+            }
+            self.fresh = None;
             let send = self.outbox.next(time.wall)?;
             // On the disk before the modem hears of it.
             self.keep_out(send.id);
@@ -148,7 +184,7 @@ impl Desk {
         } else {
             return None;
         };
-        if self.memory.as_ref() != Some(&memory) {
+        if self.selected.take().as_ref() != Some(&memory) {
             return Some(Job::Select(memory));
         }
         match job {
@@ -163,34 +199,43 @@ impl Desk {
         match job {
             Job::Mode => self.mode_set(time, &result),
             Job::Indications | Job::PlainIndications => match result {
-                Ok(_) => _ = self.setup.pop_front(),
                 Err(AtError::Refused(_)) if job == Job::Indications => {
-                    self.setup[0] = Job::PlainIndications;
+                    self.plain = true;
+                    self.setup = [Job::PlainIndications].into();
                 }
-                // The sweeps find what is not told of.
-                Err(AtError::Refused(_)) => _ = self.setup.pop_front(),
-                Err(_) => self.setup_at = time.now.saturating_add(SETUP_AGAIN),
+                // Also when it refuses both: the sweeps find what is not told of.
+                Ok(_) | Err(AtError::Refused(_)) => {
+                    self.setup.clear();
+                    self.fresh = Some(time.now);
+                }
+                Err(_) => {
+                    // It may be restarting, and have forgotten its mode.
+                    self.set_up(time);
+                    self.setup_at = time.now.saturating_add(SETUP_AGAIN);
+                }
             },
-            // A memory that cannot be chosen is passed over.
+            Job::Select(memory) if result.is_ok() => self.selected = Some(memory),
+            // One that cannot be chosen is passed over.
             Job::Select(memory) => {
-                if result.is_err() {
-                    self.reads.retain(|place| place.0 != memory);
-                    self.deletes.retain(|place| place.0 != memory);
+                self.reads.retain(|place| place.0 != memory);
+                self.deletes.retain(|place| place.0 != memory);
+                if memory == Memory::sim() {
+                    self.sweeping.clear();
                     self.sweep_at = self.sweep_at.max(time.now.saturating_add(SETUP_AGAIN));
+                } else if self.sweeping.front() == Some(&memory) {
+                    self.looked_through(time);
                 }
-                self.memory = result.is_ok().then_some(memory);
             }
-            Job::List => {
-                let listed = result.map(|reply| self.listed(time, &reply.lines));
-                let found = listed.as_ref().is_ok_and(|listed| listed.found);
-                let wait = if found { SWEEP_AGAIN } else { SWEEP_EVERY };
-                self.sweep_at = time.now.saturating_add(wait);
-                match listed {
-                    Ok(Listed { garbled: Some(header), .. }) => self.garbled(time, &header),
-                    Ok(_) => self.doubts = 0,
+            Job::List(memory) => {
+                match result.map(|reply| self.listed(time, &memory, &reply.lines)) {
+                    Ok(Listed { found, garbled }) => {
+                        self.swept.found |= found;
+                        self.swept.garbled = self.swept.garbled.take().or(garbled);
+                        self.looked_through(time);
+                    }
                     // In text mode the command has another parameter.
                     Err(AtError::Refused(_)) => self.set_up_again(time),
-                    Err(_) => {}
+                    Err(_) => self.looked_through(time),
                 }
             }
             Job::Read(memory, index) => {
@@ -216,11 +261,26 @@ impl Desk {
         }
     }
 
+    /// The memory at the front of the sweep is done with.
+    fn looked_through(&mut self, time: Time) {
+        self.sweeping.pop_front();
+        if !self.sweeping.is_empty() {
+            return;
+        }
+        let Listed { found, garbled } = std::mem::take(&mut self.swept);
+        let wait = if found { SWEEP_AGAIN } else { SWEEP_EVERY };
+        self.sweep_at = time.now.saturating_add(wait);
+        match garbled {
+            Some(header) => self.garbled(time, &header),
+            None => self.doubts = 0,
+        }
+    }
+
     fn mode_set(&mut self, time: Time, result: &Result<Reply, AtError>) {
         let refused = match result {
             Ok(_) => {
                 self.support = Support::Yes;
-                self.refusals = 0;
+                self.takes_mode = true;
                 self.setup.pop_front();
                 return;
             }
@@ -232,7 +292,7 @@ impl Desk {
             )) => true,
             Err(_) => false,
         };
-        self.refusals += u32::from(refused);
+        self.refusals += u32::from(refused && !self.takes_mode);
         self.setup_at = time.now.saturating_add(SETUP_AGAIN);
         if self.refusals >= REFUSALS {
             let why = "this modem has no text messages: it refuses AT+CMGF=0, as data-only models \
@@ -243,8 +303,8 @@ impl Desk {
         }
     }
 
-    /// Takes in all that the SIM has.
-    fn listed(&mut self, time: Time, lines: &[String]) -> Listed {
+    /// Takes in all that a memory has.
+    fn listed(&mut self, time: Time, memory: &Memory, lines: &[String]) -> Listed {
         let mut listed = Listed::default();
         for (at, header) in lines.iter().enumerate() {
             let Some(rest) = header.strip_prefix("+CMGL:") else { continue };
@@ -264,7 +324,7 @@ impl Desk {
                 Stored::Message(octets) => {
                     listed.found = true;
                     self.received(time, &octets);
-                    let place = (Memory::sim(), index);
+                    let place = (memory.clone(), index);
                     self.reads.retain(|read| *read != place);
                     self.deletes.push_back(place);
                 }
@@ -289,8 +349,8 @@ impl Desk {
     /// The modem behaves as if it were not set up: does that again, then looks
     /// through the SIM, less and less often while it does not help.
     fn set_up_again(&mut self, time: Time) {
-        self.setup = [Job::Mode, Job::Indications].into();
-        self.setup_at = time.now;
+        self.set_up(time);
+        self.sweeping.clear();
         let wait = SWEEP_AGAIN.saturating_mul(1 << self.doubts.min(16)).min(SWEEP_EVERY);
         self.doubts = self.doubts.saturating_add(1);
         self.sweep_at = time.now.saturating_add(wait);
@@ -371,82 +431,5 @@ impl Desk {
         }
         self.keep_out(id);
         self.tell_out(id);
-    }
-}
-
-/// What came of a list of the SIM.
-#[derive(Debug, Default)]
-struct Listed {
-    /// Whether there was a message.
-    found: bool,
-    /// The header of something that is none.
-    garbled: Option<String>,
-}
-
-/// What stands behind a header.
-enum Stored {
-    /// The place is empty.
-    Nothing,
-    /// A message, with the service centre's address.
-    Message(Vec<u8>),
-    /// Something else.
-    Garbled,
-}
-
-/// What stands behind a header `+CMGR:` or `+CMGL:`, whose last value says how
-/// many octets follow the service centre's address (TS 27.005 §3.1, `<length>`);
-/// 0 for an empty place (§4.3).
-fn stored(header: &str, line: Option<&String>) -> Stored {
-    let length = fields(header).last().and_then(|field| field.number::<usize>());
-    if length == Some(0) {
-        return Stored::Nothing;
-    }
-    let octets = line.and_then(|line| from_hex(line.trim()));
-    match octets {
-        Some(octets) if split_centre(&octets).is_ok_and(|(_, tpdu)| Some(tpdu.len()) == length) => {
-            Stored::Message(octets)
-        }
-        _ => Stored::Garbled,
-    }
-}
-
-/// Whether the network may have taken the message although the modem says that
-/// it failed: only time ran out (CMS 332; CME 31 and SIMCom's own 151).
-fn is_doubtful(why: &Final) -> bool {
-    matches!(why, Final::Cms(DeviceError::Code(332)) | Final::Cme(DeviceError::Code(31 | 151)))
-}
-
-/// Whether another try would end the same way. Below 128 the numbers are causes
-/// of the network (TS 24.011 annex E-2): unassigned number, barred, rejected,
-/// unidentified or unknown subscriber, facility rejected, not subscribed, not
-/// implemented. 342: the modem does not take the message itself.
-fn is_for_good(why: &Final) -> bool {
-    matches!(why, Final::Cms(DeviceError::Code(1 | 8 | 10 | 21 | 28 | 29 | 30 | 50 | 69 | 342)))
-}
-
-/// Whether another mode of the modem's explains it: 302 not allowed, 303 not
-/// supported, 304 and 305 a parameter of the other mode (TS 27.005 §3.2.5).
-fn is_mode(why: &Final) -> bool {
-    matches!(why, Final::Cms(DeviceError::Code(302..=305)))
-}
-
-/// Whether the modem may not take the message itself (304, 305), once it is known
-/// to be in the right mode.
-fn is_of_the_text(why: &Final) -> bool {
-    matches!(why, Final::Cms(DeviceError::Code(304 | 305)))
-}
-
-/// Octets that are no message, as one: nothing that came is thrown away.
-fn unreadable(octets: &[u8]) -> Deliver {
-    Deliver {
-        more: false,
-        report: false,
-        reply_path: false,
-        // Ten letters of the default alphabet.
-        from: Address::name("unreadable").unwrap_or_else(Address::nobody),
-        protocol: 0,
-        coding: Coding(4),
-        stamp: Stamp([0; 7]),
-        data: UserData { header: None, body: Body::Octets(octets.to_vec()) },
     }
 }

@@ -7,6 +7,7 @@
 //!   disk before it is told of and before it is deleted from the SIM.
 //! - One job at a time: the answer that is waited for is known.
 
+mod answers;
 mod dialogue;
 mod requests;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::time::Duration;
 use crate::at::{AtError, Command, Reply, Urc};
 use crate::sms::assembly::{Assembly, Completeness};
 use crate::sms::spool::{Kept, Outbox, Record, Refusal, Settings};
+use answers::Listed;
 use dialogue::{Job, Memory};
 
 pub use requests::{NotDone, Support};
@@ -112,9 +114,18 @@ pub struct Desk {
     doubts: u32,
     reads: VecDeque<(Memory, u16)>,
     deletes: VecDeque<(Memory, u16)>,
-    /// The memory that is read from.
-    memory: Option<Memory>,
+    /// The memory that the next command is about, as the modem was just told.
+    selected: Option<Memory>,
+    /// When it was set up last, unless a message was sent since.
+    fresh: Option<Duration>,
+    /// Whether it has taken its mode since it is there.
+    takes_mode: bool,
+    /// Whether it refuses to tell of status reports.
+    plain: bool,
     sweep_at: Duration,
+    /// What is still to be looked through, and what was found.
+    sweeping: VecDeque<Memory>,
+    swept: Listed,
     paused: Duration,
     /// The command on its way.
     busy: Option<(u64, Job)>,
@@ -142,8 +153,13 @@ impl Desk {
             doubts: 0,
             reads: VecDeque::new(),
             deletes: VecDeque::new(),
-            memory: None,
+            selected: None,
+            fresh: None,
+            takes_mode: false,
+            plain: false,
             sweep_at: Duration::ZERO,
+            sweeping: VecDeque::new(),
+            swept: Listed::default(),
             paused: Duration::ZERO,
             busy: None,
             prompted: false,
@@ -178,6 +194,7 @@ impl Desk {
         self.actions.clear();
         self.reads.clear();
         self.deletes.clear();
+        self.sweeping.clear();
         // It may wait behind a command of others, and must not be sent after what
         // it rests on was not kept.
         if let Some((id, _)) = self.busy.take() {

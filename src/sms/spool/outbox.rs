@@ -162,6 +162,13 @@ impl Outbox {
         &self.messages[&id]
     }
 
+    /// Whether [`Outbox::next`] has one.
+    #[must_use]
+    pub fn is_due(&self, wall: u64) -> bool {
+        let due = |one: &Outgoing| one.is_waiting() && one.next_try <= wall;
+        self.free_at(wall) <= wall && self.messages.values().any(due)
+    }
+
     /// The next part to send, now `sending`: its message is to be kept before it
     /// is sent. `None` when nothing is to be sent now.
     pub fn next(&mut self, wall: u64) -> Option<Send> {

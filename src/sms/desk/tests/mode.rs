@@ -55,7 +55,8 @@ fn what_cannot_be_read_is_not_asked_for_all_the_time() {
     world.sim.insert(3, "no message".to_owned());
     world.run(86_400).unwrap();
     let lists = world.commands.iter().filter(|sent| sent.starts_with("AT+CMGL")).count();
-    assert!((48..70).contains(&lists), "{lists}");
+    // Each time in two memories.
+    assert!((96..140).contains(&lists), "{lists}");
     assert_eq!(world.sim.len(), 1);
     world.sim.clear();
     let index = world.text("+254700000002", "fine", 1)[0];
@@ -71,11 +72,48 @@ fn somebody_switches_to_text_mode_and_all_goes_on() {
     world.text("+254700000002", "listed", 1);
     world.run(2000).unwrap();
     assert_eq!(texts(&mut world), ["listed"]);
-    // So is a message.
+    // A message would be taken for something else.
     world.text_mode = true;
     let id = send(&mut world, request("+254700000001", "hi"));
     world.run(60).unwrap();
     assert_eq!((states(&mut world)[&id].as_str(), world.network.len()), ("submitted", 1));
+}
+
+/// Between any two commands of ours.
+#[test]
+fn a_modem_that_restarts_without_a_word_sends_and_loses_nothing_wrong() {
+    let text = "part ".repeat(60);
+    for moment in 0..40 {
+        let mut world = started(Settings::default());
+        world.restart_after = Some(moment);
+        send(&mut world, request("+254700000001", &text));
+        let (sim, own) = (world.text("+254700000002", "one", 1), world.text_own("two", 2));
+        world.code("+CMTI", sim[0]).unwrap();
+        world.code_at("+CMTI", "ME", own).unwrap();
+        world.run(4000).unwrap();
+        let sent: String = world.network.iter().map(|(_, part)| part.as_str()).collect();
+        assert_eq!(sent, text, "after {moment} commands");
+        let mut came = texts(&mut world);
+        came.sort();
+        assert_eq!(came, ["one", "two"], "after {moment} commands");
+    }
+}
+
+#[test]
+fn the_modems_own_memory_is_looked_through_if_there_is_one() {
+    for has_own in [true, false] {
+        let mut world = World::new(Settings::default());
+        world.has_own = has_own;
+        world.text_own("before us", 1);
+        world.text("+254700000002", "on the SIM", 2);
+        world.start().unwrap();
+        world.run(10).unwrap();
+        let all = if has_own { vec!["on the SIM", "before us"] } else { vec!["on the SIM"] };
+        assert_eq!(texts(&mut world), all);
+        assert_eq!(world.own.is_empty(), has_own);
+        let lists = world.commands.iter().filter(|sent| sent.starts_with("AT+CPMS")).count();
+        assert!(lists < 10, "{lists}");
+    }
 }
 
 #[test]

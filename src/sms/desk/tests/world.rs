@@ -25,6 +25,12 @@ pub struct World {
     pub wall: u64,
     /// Index to message, as the SIM has them.
     pub sim: BTreeMap<u16, String>,
+    /// And as the modem's own memory has them.
+    pub own: BTreeMap<u16, String>,
+    /// Whether the modem has such a memory.
+    pub has_own: bool,
+    /// Whether the modem's own memory is read from.
+    own_chosen: bool,
     /// What the network has taken, each with the text of the part.
     pub network: Vec<(Address, String)>,
     pub told: Vec<News>,
@@ -37,6 +43,8 @@ pub struct World {
     pub text_mode: bool,
     /// What is done to the next reply, once.
     pub spoil: Option<fn(&mut Vec<String>)>,
+    /// After so many commands the modem restarts without a word.
+    pub restart_after: Option<usize>,
     /// The modem does not know the commands.
     pub data_only: bool,
     pub commands: Vec<String>,
@@ -78,6 +86,9 @@ impl World {
             now: Duration::ZERO,
             wall: START,
             sim: BTreeMap::new(),
+            own: BTreeMap::new(),
+            has_own: true,
+            own_chosen: false,
             network: Vec::new(),
             told: Vec::new(),
             said: Vec::new(),
@@ -85,6 +96,7 @@ impl World {
             lose: false,
             text_mode: false,
             spoil: None,
+            restart_after: None,
             data_only: false,
             commands: Vec::new(),
             occupied: false,
@@ -185,7 +197,14 @@ impl World {
     fn command(&mut self, id: u64, command: &Command) -> Result<(), Cut> {
         self.power.step()?;
         self.commands.push(command.text().to_owned());
-        let result = self.answer(command)?;
+        let restarts = self.restart_after.take_if(|left| *left == 0).is_some();
+        self.restart_after = self.restart_after.map(|left| left - 1);
+        let result = if restarts {
+            self.restart_silently();
+            Some(Err(AtError::TimedOut(Duration::from_secs(9))))
+        } else {
+            self.answer(command)?
+        };
         // The modem has done it; whether the answer arrives is another matter.
         self.power.step()?;
         let time = self.time();
@@ -212,19 +231,32 @@ impl World {
             let line = |(index, pdu): (&u16, &String)| {
                 [format!("+CMGL: {index},0,,{}", length(pdu)), pdu.clone()]
             };
-            self.sim.iter().flat_map(line).collect()
+            self.memory().iter().flat_map(line).collect()
+        } else if let Some(names) = text.strip_prefix("AT+CPMS=") {
+            let own = names.starts_with("\"ME\"");
+            if own && !self.has_own {
+                return Ok(refused(Final::Cms(DeviceError::Code(302))));
+            }
+            self.own_chosen = own;
+            Vec::new()
         } else if self.text_mode && text.starts_with("AT+CMGS") {
-            return Ok(refused(Final::Cms(DeviceError::Code(305))));
+            // The number of octets is taken for a telephone's, their digits for a
+            // text.
+            let typed = String::from_utf8(command.typed_at_prompt().unwrap().to_vec()).unwrap();
+            let number = text.strip_prefix("AT+CMGS=").unwrap();
+            self.network.push((Address::number(number).unwrap(), typed));
+            vec!["+CMGS: 1".to_owned()]
         } else if self.text_mode && text.starts_with("AT+CMGR") {
             let header = "+CMGR: \"REC UNREAD\",\"+254700000001\",,\"26/11/21,20:00:00+00\"";
             vec![header.to_owned(), "CAFE".to_owned()]
         } else if text.starts_with("AT+CMGR") {
-            match index().and_then(|index| self.sim.get(&index)) {
+            match index().and_then(|index| self.memory().get(&index)) {
                 Some(pdu) => vec![format!("+CMGR: 0,,{}", length(pdu)), pdu.clone()],
                 None => return Ok(refused(Final::Cms(DeviceError::Code(321)))),
             }
         } else if text.starts_with("AT+CMGD") {
-            self.sim.remove(&index().unwrap());
+            let index = index().unwrap();
+            self.memory().remove(&index);
             Vec::new()
         } else if text.starts_with("AT+CMGS") {
             let time = self.time();
@@ -265,11 +297,30 @@ impl World {
         Ok(Some(reply(lines)))
     }
 
+    fn memory(&mut self) -> &mut BTreeMap<u16, String> {
+        if self.own_chosen { &mut self.own } else { &mut self.sim }
+    }
+
+    /// The modem restarts without a word, and chooses the other memory.
+    fn restart_silently(&mut self) {
+        self.own_chosen = !self.own_chosen;
+        self.text_mode = true;
+    }
+
     /// The network puts a message on the SIM.
     pub fn arrives(&mut self, tpdu: &[u8]) -> u16 {
         let index = (0..).find(|index| !self.sim.contains_key(index)).unwrap();
         self.sim.insert(index, to_hex(&with_centre(None, tpdu)));
         index
+    }
+
+    /// Somebody's short text lies in the modem's own memory.
+    pub fn text_own(&mut self, text: &str, reference: u16) -> u16 {
+        let index = self.text("+254700000003", text, reference)[0];
+        let message = self.sim.remove(&index).unwrap();
+        let place = (0..).find(|index| !self.own.contains_key(index)).unwrap();
+        self.own.insert(place, message);
+        place
     }
 
     /// Somebody sends us a text; its parts arrive.
@@ -291,7 +342,11 @@ impl World {
     }
 
     pub fn code(&mut self, name: &str, index: u16) -> Result<(), Cut> {
-        let line = format!("{name}: \"SM\",{index}");
+        self.code_at(name, "SM", index)
+    }
+
+    pub fn code_at(&mut self, name: &str, memory: &str, index: u16) -> Result<(), Cut> {
+        let line = format!("{name}: \"{memory}\",{index}");
         self.event(Event::Urc(Urc { line, data: None }))
     }
 
