@@ -49,7 +49,7 @@ pub struct Machine {
     /// Ends after QEMU, and before the folder goes.
     modem: Option<modem::Running>,
     room: Room,
-    model: Model,
+    options: Options,
     /// QEMU was started.
     pub started: Instant,
     /// The shell answered.
@@ -62,34 +62,38 @@ impl Machine {
     ///
     /// Fails with [`RigFailure`] when QEMU does.
     pub fn boot(ctx: &Context, options: &Options) -> Result<Self> {
-        let room = Room::new(ctx)?;
-        let (mut command, _) = prepare(ctx, options, &room, Shell::Control)?;
+        let room = furnish(ctx, options)?;
         let modem = plug(ctx, options, &room)?;
-        let errors = fs::File::create(room.file("qemu.log"))?;
+        let (child, console) = launch(ctx, options, &room)?;
         let started = Instant::now();
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .with_context(|| format!("cannot run {}", process::line(&command)))?;
-        let output = child.stdout.take().context("QEMU has no standard output")?;
-        let console = Console::listen(output, &room.file("console.log"))?;
-        let mut machine = Self {
-            child,
-            control: None,
-            console,
-            modem,
-            room,
-            model: options.model,
-            started,
-            shell: started,
-        };
-        let stream = machine.connect()?;
-        let control = Control::open(stream, started + BOOT, || machine.alive());
-        machine.control = Some(control.map_err(|error| machine.explain(error))?);
-        machine.shell = Instant::now();
+        let options = options.clone();
+        let control = None;
+        let mut machine =
+            Self { child, control, console, modem, room, options, started, shell: started };
+        machine.open()?;
         Ok(machine)
+    }
+
+    /// Cuts the power and gives it again: what was only in memory is lost, the
+    /// card keeps what had reached it. A modem on the bus loses power, too; its
+    /// SIM keeps its messages. Then waits as [`Machine::boot`] does.
+    pub fn power_cycle(&mut self, ctx: &Context) -> Result<()> {
+        self.kill()?;
+        if let Some(modem) = &self.modem {
+            modem.ask(r#"{"do": "inflict", "fault": {"effect": "reset"}}"#)?;
+        }
+        (self.child, self.console) = launch(ctx, &self.options, &self.room)?;
+        self.started = Instant::now();
+        self.open()
+    }
+
+    /// Waits for the shell.
+    fn open(&mut self) -> Result<()> {
+        let stream = self.connect()?;
+        let control = Control::open(stream, self.started + BOOT, || self.alive());
+        self.control = Some(control.map_err(|error| self.explain(error))?);
+        self.shell = Instant::now();
+        Ok(())
     }
 
     /// Connects to the shell's serial port as soon as QEMU has made it.
@@ -179,7 +183,7 @@ impl Machine {
     /// ModemManager, which looks for its character sets at its start, dies of
     /// it; the next boot of the same image may be sound.
     fn sane(&mut self) -> Result<()> {
-        if self.model != Model::Raspi4b {
+        if self.options.model != Model::Raspi4b {
             return Ok(());
         }
         let question = "printf A | iconv -f UTF-8 -t UTF-16BE | od -An -tx1";
@@ -239,7 +243,7 @@ impl Machine {
     /// booted. The machine must have been started with [`Modem::Later`].
     pub fn plug(&mut self, ctx: &Context, unit: &Unit<'_>) -> Result<()> {
         self.unplug()?;
-        self.modem = Some(modem::Running::start(ctx, &self.room, self.model, unit)?);
+        self.modem = Some(modem::Running::start(ctx, &self.room, self.options.model, unit)?);
         Ok(())
     }
 
@@ -275,7 +279,7 @@ impl Drop for Machine {
 /// Boots `options.image` with console and root shell on this terminal, until
 /// the machine powers off or the person leaves (Ctrl-A X).
 pub fn interactive(ctx: &Context, options: &Options) -> Result<()> {
-    let room = Room::new(ctx)?;
+    let room = furnish(ctx, options)?;
     let (mut command, rig) = prepare(ctx, options, &room, Shell::Console)?;
     let _modem = plug(ctx, options, &room)?;
     ctx.report.line("Root shell on the machine's console; Ctrl-A X leaves, Ctrl-A H helps.");
@@ -303,7 +307,34 @@ fn plug(ctx: &Context, options: &Options, room: &Room) -> Result<Option<modem::R
     modem::Running::start(ctx, room, options.model, &unit).map(Some)
 }
 
-/// Puts card, kernel and device tree in `room`; gives the command that starts
+/// A folder with a card that holds the image.
+fn furnish(ctx: &Context, options: &Options) -> Result<Room> {
+    if !options.image.is_file() {
+        bail!(
+            "there is no image {}: make it with `cargo xtask image`, or name another with --image",
+            options.image.display()
+        );
+    }
+    let room = Room::new(ctx)?;
+    card::make(&options.image, &room.file("card"))?;
+    Ok(room)
+}
+
+/// Starts QEMU with the card in `room`, and listens to its console.
+fn launch(ctx: &Context, options: &Options, room: &Room) -> Result<(Child, Console)> {
+    let (mut command, _) = prepare(ctx, options, room, Shell::Control)?;
+    let errors = fs::File::create(room.file("qemu.log"))?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(errors)
+        .spawn()
+        .with_context(|| format!("cannot run {}", process::line(&command)))?;
+    let output = child.stdout.take().context("QEMU has no standard output")?;
+    Ok((child, Console::listen(output, &room.file("console.log"))?))
+}
+
+/// Puts kernel and device tree in `room`, beside the card; gives the command that starts
 /// QEMU, and the tools root that it runs in.
 fn prepare(
     ctx: &Context,
@@ -311,12 +342,6 @@ fn prepare(
     room: &Room,
     shell: Shell,
 ) -> Result<(std::process::Command, Tools)> {
-    if !options.image.is_file() {
-        bail!(
-            "there is no image {}: make it with `cargo xtask image`, or name another with --image",
-            options.image.display()
-        );
-    }
     let rig = Tools::get(ctx, Set::Rig)?;
     let sandbox = rig.sandbox();
     let files = boot_files::read(&sandbox, &options.image)?;
@@ -324,7 +349,6 @@ fn prepare(
     if options.model == Model::Raspi4b {
         fs::write(room.file("devicetree"), devicetree::for_raspi4b(&files.devicetree)?)?;
     }
-    card::make(&options.image, &room.file("card"))?;
     let plan = cmdline::plan(&files.cmdline, options.model, shell, &options.extra);
     let arguments = qemu::arguments(&Setup {
         machine: options.model,

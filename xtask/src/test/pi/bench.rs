@@ -90,6 +90,10 @@ impl<'a> Bench<'a> {
                 let state = self.machine.modem(r#"{"do": "state"}"#)?;
                 until.judge(&state.to_string()).context("the modem's state")?;
             }
+            Step::Sent(until) => {
+                let sent = self.machine.modem(r#"{"do": "sent"}"#)?;
+                until.judge(&sent.to_string()).context("the messages that it sent")?;
+            }
             Step::Plug => {
                 let faults = self.machine.file("faults.toml");
                 std::fs::write(&faults, scenario.faults)?;

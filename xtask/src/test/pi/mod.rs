@@ -8,6 +8,7 @@ mod bench;
 mod crew;
 mod guest;
 mod matrix;
+mod power_cuts;
 mod power_on;
 mod scenario;
 mod scenarios;
@@ -17,11 +18,15 @@ use anyhow::{Result, bail};
 
 use super::Checks;
 use crate::context::Context;
+use crate::emulate;
 use bench::Mark;
 use scenario::Scenario;
 
 /// The name of the boots with a modem on the bus.
 const POWER_ON: &str = "power-on";
+
+/// The name of the messages whose machine loses power.
+const POWER_CUTS: &str = "power-cuts";
 
 /// Machines side by side. They wait more than they compute; with more, what is
 /// due in a second or two comes too late on two processors.
@@ -32,9 +37,9 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     let mut all = scenarios::all();
     let names: Vec<_> = all.iter().map(|it| it.name).collect();
     all.retain(|it| checks.wants(it.name));
-    let from_power_on = checks.wants(POWER_ON);
-    if all.is_empty() && !from_power_on {
-        bail!("no such scenario; there are {POWER_ON}, {}", names.join(", "));
+    let (from_power_on, power_cuts) = (checks.wants(POWER_ON), checks.wants(POWER_CUTS));
+    if all.is_empty() && !from_power_on && !power_cuts {
+        bail!("no such scenario; there are {POWER_ON}, {POWER_CUTS}, {}", names.join(", "));
     }
     if from_power_on {
         for (model, profile) in power_on::BOOTS {
@@ -45,6 +50,13 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
             }
             checks.check(&format!("{on} is online after power-on"), seconds.map(drop));
         }
+    }
+    if power_cuts {
+        let states = emulate::retry(ctx, || power_cuts::run(ctx));
+        if let Ok(states) = &states {
+            println!("        messages whose machine lost power: {states:?}");
+        }
+        checks.check("no message is lost or doubled by power cuts", states.map(drop));
     }
     let rows = carry_out(ctx, checks, &all)?;
     print!("{}", table(&rows));

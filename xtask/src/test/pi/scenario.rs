@@ -47,6 +47,8 @@ pub enum Step {
     Upset(&'static str),
     /// What the modem tells of itself (`{"do": "state"}`) must be like this.
     Modem(Until),
+    /// What the modem tells of the messages sent by it (`{"do": "sent"}`).
+    Sent(Until),
     /// The modem is plugged in, under power from now on.
     Plug,
     /// It is pulled out and loses power.

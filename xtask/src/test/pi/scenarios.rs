@@ -1,6 +1,7 @@
 //! The rows of `cargo xtask test pi`.
 
 use anyhow::{Result, bail, ensure};
+use serde_json::Value;
 
 use super::scenario::{Scenario, Step, Until, run};
 
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Scenario> {
         online("ecm-online", "a7670e-ecm"),
         online("rndis-online", "a7670e-rndis"),
         online("ndis-online", "sim7600-ndis"),
+        messages(),
     ]
 }
 
@@ -138,6 +140,51 @@ fn replug() -> Scenario {
             Step::Repeat(5, [&[leaves, gone][..], &back].concat()),
         ],
     }
+}
+
+/// A text of three parts, for it needs UCS-2: 67 UTF-16 units are in each (3GPP
+/// TS 23.040 section 9.2.3.24.1).
+macro_rules! long_text {
+    () => {
+        "Grüße aus Nairobi 😀, Zählerstand 4711; grüße aus Nairobi 😀, Zählerstand 4712; \
+         grüße aus Nairobi 😀, Zählerstand 4713; grüße aus Nairobi 😀, Zählerstand 4714."
+    };
+}
+
+/// A long message goes out and its report comes, and one like it comes in.
+fn messages() -> Scenario {
+    let send = concat!("a7670e sms send --json --report --to +254700000001 '", long_text!(), "'");
+    served(
+        "messages",
+        "a7670e-ecm",
+        vec![
+            run("accepted", send, Until::Json("/0/state", "accepted"), 20),
+            run("reported", "a7670e sms outbox --json", Until::Json("/0/state", "reported"), 60),
+            Step::Sent(Until::Holds(three_parts)),
+            Step::Inflict(concat!(
+                r#"{"effect": "sms", "from": "Safaricom", "text": ""#,
+                long_text!(),
+                r#""}"#
+            )),
+            run("received", "a7670e sms list --json", Until::Holds(has_come), 60),
+        ],
+    )
+}
+
+/// The text in its parts, in the emulator's reading.
+fn three_parts(sent: &str) -> Result<()> {
+    let sent: Vec<Value> = serde_json::from_str(sent)?;
+    let text: String = sent.iter().filter_map(|part| part["text"].as_str()).collect();
+    ensure!(text == long_text!() && sent.len() == 3, "{sent:?}");
+    Ok(())
+}
+
+fn has_come(list: &str) -> Result<()> {
+    let list: Vec<Value> = serde_json::from_str(list)?;
+    let came = list.iter().filter(|one| one["direction"] == "in");
+    let texts: Vec<_> = came.map(|one| (&one["address"], &one["text"])).collect();
+    ensure!(texts == [(&Value::from("Safaricom"), &Value::from(long_text!()))], "{texts:?}");
+    Ok(())
 }
 
 /// The ports that every modem has, `wwan0`, and `driver` bound to it.
