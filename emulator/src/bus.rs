@@ -8,7 +8,7 @@ use rustix::event::PollFd;
 
 use crate::data::DataPath;
 use crate::data::side::FarSide;
-use crate::modem::{Action, Modem, UsbAction};
+use crate::modem::{Action, Modem, Port, UsbAction};
 use crate::profile::Usb;
 use crate::usb::device::{Device, Event};
 use crate::usb::host::HostPort;
@@ -48,6 +48,7 @@ impl Bus {
                 self.port.unplug();
                 self.device = None;
             }
+            Action::Packet(packet) => self.data.from_call(now, packet),
             Action::Link(link) => {
                 self.data.set_link(now, link);
                 self.far.set_faults(&link.faults);
@@ -105,6 +106,10 @@ impl Bus {
         while device.has_room() {
             let Some(frame) = self.data.to_host() else { break };
             device.send_frame(frame);
+        }
+        while device.has_serial_room(Port::Modem) {
+            let Some(packet) = self.data.to_call() else { break };
+            modem.from_network(now, &packet);
         }
         let (up, down) = self.data.carried();
         if up + down > 0 {

@@ -11,6 +11,7 @@ pub mod data;
 pub mod fault;
 pub mod link;
 pub mod modem;
+mod ppp;
 pub mod profile;
 pub mod replay;
 pub mod serve;

@@ -81,6 +81,8 @@ pub struct Link {
     /// A data call is up: packets go on to the far end. The modem leases
     /// addresses without it too, as real ones do.
     pub forwarding: bool,
+    /// The host has dialled: its packets come and go by PPP.
+    pub call: bool,
     /// Addresses on the host's side.
     pub lan: Lan,
     /// The carrier's address of this data call.

@@ -5,6 +5,7 @@
 //! [`Modem::next_event`] tells the next time of.
 
 mod boot;
+mod call;
 pub(crate) mod clock;
 mod faults;
 mod serial;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Effect, FaultScript, Trigger};
 use crate::link::{Framing, Lan, Link, LinkFaults};
+use crate::ppp::Call;
 use crate::profile::Profile;
 use crate::replay::Transcript;
 use crate::sms::{Sent, Store};
@@ -65,6 +67,8 @@ pub enum Action {
     Usb(UsbAction),
     /// The state of the data path is now this.
     Link(Link),
+    /// An IPv4 packet from the host by PPP, to the network.
+    Packet(Vec<u8>),
 }
 
 /// How far the card is.
@@ -177,6 +181,7 @@ pub struct Modem {
     /// Kind, password, user by context.
     pub(crate) credentials: BTreeMap<u8, (u8, String, String)>,
     // Lost at a reset.
+    call: Option<Call>,
     pub(crate) values: BTreeMap<String, String>,
     pub(crate) report: BTreeMap<String, u8>,
     pub(crate) name_format: u8,
@@ -218,6 +223,7 @@ impl Modem {
             framing: profile.network.framing,
             carrier: false,
             forwarding: false,
+            call: false,
             lan,
             address: profile.cell.address,
             faults: LinkFaults::default(),
@@ -244,6 +250,7 @@ impl Modem {
             splits: false,
             ims: profile.at.ims,
             cause: None,
+            call: None,
             pdn: false,
             credentials: BTreeMap::new(),
             values: BTreeMap::new(),
@@ -302,12 +309,15 @@ impl Modem {
             self.tell_link();
         }
         self.now = self.now.max(now);
+        self.tend_call();
     }
 
     /// When [`Modem::advance`] must be called at the latest; `None` is: the
     /// modem waits for the host.
     pub fn next_event(&self) -> Option<Duration> {
-        self.queue.first_key_value().map(|((at, _), _)| *at)
+        let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
+        let call = self.call.as_ref().and_then(Call::next_event);
+        [queued, call].into_iter().flatten().min()
     }
 
     /// What is to be done now, in order. Each action is told once.
@@ -324,6 +334,8 @@ impl Modem {
     pub fn usb_reset(&mut self, now: Duration) {
         self.advance(now);
         self.wedged.clear();
+        self.call = None;
+        self.tell_link();
     }
 
     /// Counts what the data path carried, in bytes.
@@ -352,6 +364,7 @@ impl Modem {
             framing: self.profile.network.framing,
             carrier: self.attached && self.ready && self.now >= self.no_carrier_until,
             forwarding: self.attached && self.pdn && self.dials,
+            call: self.call.is_some(),
             lan: self.lan,
             address: self.profile.cell.address,
             faults: self.faults_of_link.clone(),

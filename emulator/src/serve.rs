@@ -53,8 +53,9 @@ pub fn serve(
                         transport.detach();
                     }
                 }
-                // A serial transport carries no packets.
-                Action::Link(_) => {}
+                // A serial transport carries no packets, and a call on it has no
+                // network behind it.
+                Action::Link(_) | Action::Packet(_) => {}
             }
         }
         if let Some(bus) = &mut bus {

@@ -79,6 +79,7 @@ fn a_host_reaches_this_machine_and_is_reached() {
         framing: Framing::RawIp,
         carrier: true,
         forwarding: true,
+        call: false,
         lan: Lan::Private { third: 0, first_host: 100, last_host: 200 },
         address: CARRIER,
         faults: LinkFaults::default(),

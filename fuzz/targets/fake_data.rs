@@ -30,6 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
         framing: if raw { Framing::RawIp } else { Framing::Ecm },
         carrier: true,
         forwarding: true,
+        call: choice & 4 != 0,
         lan: if choice & 2 != 0 || raw {
             Lan::Public
         } else {
@@ -43,13 +44,14 @@ fuzz_target!(|bytes: &[u8]| {
     path.attach(now, &link);
     for frame in frames(bytes) {
         path.from_host(now, frame);
+        path.from_call(now, frame);
         for packet in path.advance(now) {
             let header = Header::of(&packet).expect("what is no IPv4 stays here");
             assert_eq!(header.source, CARRIER);
         }
         path.from_far(now, frame.to_vec());
         path.advance(now);
-        while path.to_host().is_some() {}
+        while path.to_host().is_some() || path.to_call().is_some() {}
 
         let mut copy = frame.to_vec();
         rewrite(&mut copy, Side::Destination, OTHER);

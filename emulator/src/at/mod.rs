@@ -47,7 +47,7 @@ impl Modem {
             .or_else(|| self.extra_command(command))
             .or_else(|| self.sim_command(command))
             .or_else(|| self.radio_command(command))
-            .or_else(|| self.usbnet_command(command))
+            .or_else(|| self.usbnet_command(port, command))
             .or_else(|| self.sms_command(port, command))
             .unwrap_or(Err(Failure::Error))
     }

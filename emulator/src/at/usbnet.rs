@@ -2,10 +2,10 @@
 
 use super::{Command, Failure, Form, Outcome, line, ok};
 use crate::link::{Framing, Lan};
-use crate::modem::Modem;
+use crate::modem::{Modem, Port};
 
 impl Modem {
-    pub(super) fn usbnet_command(&mut self, command: &Command) -> Option<Outcome> {
+    pub(super) fn usbnet_command(&mut self, port: Port, command: &Command) -> Option<Outcome> {
         let set = matches!(command.form, Form::Set(_));
         if command.name == "$QCRMCALL" {
             return self.profile.at.qcrmcall.then(|| self.call(command));
@@ -54,9 +54,7 @@ impl Modem {
                 };
                 self.reboot()
             }
-            // Dialling for PPP is refused: there is no PPP peer here, and a
-            // unit that dials for itself refuses it too.
-            "D" => Err(Failure::Error),
+            "D" => self.dial(port, command.text(0).unwrap_or_default()),
             _ => return None,
         })
     }

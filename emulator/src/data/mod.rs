@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::link::{Framing, Lan, Link};
+use crate::link::{Framing, Lan, Link, LinkFaults};
 use dhcp::Offer;
 use packet::{Header, Side, protocol, rewrite, rewrite_quoted};
 use shaper::{Shape, Shaper};
@@ -47,6 +47,8 @@ pub struct DataPath {
     up: Shaper,
     down: Shaper,
     frames: VecDeque<Vec<u8>>,
+    /// Packets for the host of a call.
+    calls: VecDeque<Vec<u8>>,
     /// Protocol and port of questions that went to the gateway's DNS.
     flows: VecDeque<(u8, u16)>,
     carried: (u64, u64),
@@ -61,6 +63,7 @@ impl DataPath {
             up: Shaper::new(seed),
             down: Shaper::new(!seed),
             frames: VecDeque::new(),
+            calls: VecDeque::new(),
             flows: VecDeque::new(),
             carried: (0, 0),
         }
@@ -72,6 +75,7 @@ impl DataPath {
         self.up.clear();
         self.down.clear();
         self.frames.clear();
+        self.calls.clear();
         self.flows.clear();
         self.set_link(now, link);
     }
@@ -198,7 +202,8 @@ impl DataPath {
         if header.source != offer.address || header.destination.is_multicast() {
             return;
         }
-        if header.destination.is_broadcast() || !passes(link, dns, packet.len()) {
+        let fits = link.forwarding && passes(&link.faults, dns, packet.len());
+        if header.destination.is_broadcast() || !fits {
             return;
         }
         if let Some((from, _)) = ports.filter(|_| dns) {
@@ -227,20 +232,41 @@ impl DataPath {
         self.deliver(link, packet);
     }
 
+    /// An IP packet of a call: the host has the carrier's address itself.
+    pub fn from_call(&mut self, now: Duration, bytes: &[u8]) {
+        let Some(link) = self.link.as_ref().filter(|link| link.call) else { return };
+        let Some(header) = Header::of(bytes) else { return };
+        let Some(packet) = bytes.get(..header.total) else { return };
+        let dns = packet::ports(packet).is_some_and(|(_, to)| to == DNS);
+        let ours = header.source == link.address && !header.destination.is_multicast();
+        if ours && passes(&link.faults, dns, packet.len()) {
+            self.up.push(now, packet.to_vec());
+        }
+    }
+
     /// A packet from the far end.
     pub fn from_far(&mut self, now: Duration, packet: Vec<u8>) {
         self.down.push(now, packet);
     }
 
     fn ip_from_far(&mut self, mut packet: Vec<u8>) {
-        let Some(link) = self.link.clone().filter(|link| link.carrier) else { return };
+        let Some(link) = self.link.clone().filter(|link| link.carrier || link.call) else {
+            return;
+        };
         let Some(header) = Header::of(&packet) else { return };
-        let offer = Self::offer(&link);
         let ports = packet::ports(&packet);
         let dns = ports.is_some_and(|(from, _)| from == DNS);
-        if header.destination != link.address || !passes(&link, dns, packet.len()) {
+        let open = link.forwarding || link.call;
+        let ours = header.destination == link.address;
+        if !open || !ours || !passes(&link.faults, dns, packet.len()) {
             return;
         }
+        if link.call {
+            self.carried.1 += packet.len() as u64;
+            self.calls.push_back(packet);
+            return;
+        }
+        let offer = Self::offer(&link);
         let asked = ports.is_some_and(|(_, to)| self.flows.contains(&(header.protocol, to)));
         if dns && asked && header.source == far::RESOLVER {
             rewrite(&mut packet, Side::Source, offer.gateway);
@@ -262,7 +288,7 @@ impl DataPath {
 
     /// The same for the way to the host alone.
     pub fn advance_down(&mut self, now: Duration) {
-        while self.frames.len() < WAITING {
+        while self.has_room() {
             let Some(packet) = self.down.pop(now) else { break };
             self.ip_from_far(packet);
         }
@@ -275,13 +301,22 @@ impl DataPath {
     }
 
     fn has_room(&self) -> bool {
-        self.frames.len() < WAITING
+        self.waiting() < WAITING
+    }
+
+    fn waiting(&self) -> usize {
+        self.frames.len().max(self.calls.len())
     }
 
     /// Whether a packet of the far end is wanted now: one that came would not
     /// wait long, and not be lost for want of room.
     pub fn takes(&self, now: Duration) -> bool {
-        self.frames.len() < WAITING / 2 && self.down.takes(now)
+        self.waiting() < WAITING / 2 && self.down.takes(now)
+    }
+
+    /// The next packet for the host of a call.
+    pub fn to_call(&mut self) -> Option<Vec<u8>> {
+        self.calls.pop_front()
     }
 
     /// The next frame for the host.
@@ -291,15 +326,14 @@ impl DataPath {
 }
 
 /// Whether the carrier lets a packet of `length` bytes pass.
-fn passes(link: &Link, dns: bool, length: usize) -> bool {
-    let faults = &link.faults;
+fn passes(faults: &LinkFaults, dns: bool, length: usize) -> bool {
     let fits = faults.mtu.is_none_or(|mtu| length <= usize::from(mtu));
-    link.forwarding && fits && !faults.no_internet && !(dns && faults.dns_dead)
+    fits && !faults.no_internet && !(dns && faults.dns_dead)
 }
 
 /// The smallest network in which `address` has a neighbour: the length of its
 /// prefix, and the neighbour.
-fn neighbour(address: Ipv4Addr) -> (u8, Ipv4Addr) {
+pub(crate) fn neighbour(address: Ipv4Addr) -> (u8, Ipv4Addr) {
     let bits = address.to_bits();
     for prefix in (8..=30_u8).rev() {
         let hosts = u32::MAX >> prefix;

@@ -15,6 +15,7 @@ fn link() -> Link {
         framing: Framing::Ecm,
         carrier: true,
         forwarding: true,
+        call: false,
         lan: Lan::Private { third: 0, first_host: 100, last_host: 200 },
         address: CARRIER,
         faults: LinkFaults::default(),
@@ -165,4 +166,27 @@ fn a_neighbour_is_another_host_of_the_same_network() {
         }
         assert_ne!(a, b);
     }
+}
+
+#[test]
+fn a_call_has_the_carriers_address_and_no_nat() {
+    let mut path = path(&Link { call: true, forwarding: false, ..link() });
+    let ping = packet::udp((CARRIER, 5000), (FAR, 7), b"hi");
+    path.from_call(NOW, &ping);
+    // Nobody but the host of the call may send.
+    path.from_call(NOW, &packet::udp((ME, 5000), (FAR, 7), b"hi"));
+    assert_eq!(path.advance(NOW), [ping]);
+    let reply = packet::udp((FAR, 7), (CARRIER, 5000), b"ho");
+    path.from_far(NOW, reply.clone());
+    path.advance(NOW);
+    assert_eq!((path.to_call(), path.to_call()), (Some(reply), None));
+    assert_eq!(path.to_host(), None);
+}
+
+#[test]
+fn faults_of_the_line_are_a_calls_too() {
+    let faults = LinkFaults { no_internet: true, ..LinkFaults::default() };
+    let mut path = path(&Link { call: true, forwarding: false, faults, ..link() });
+    path.from_call(NOW, &packet::udp((CARRIER, 5000), (FAR, 7), b"hi"));
+    assert_eq!(path.advance(NOW), Vec::<Vec<u8>>::new());
 }

@@ -25,6 +25,7 @@ impl Modem {
         self.card = CardState::Starting;
         self.stat = Stat::Off;
         self.pdn = false;
+        self.call = None;
         self.ready = false;
         let usb = wait + Duration::from_millis(self.profile.timing.usb_ms);
         self.later(usb, Event::Attach);

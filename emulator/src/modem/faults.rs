@@ -34,6 +34,7 @@ impl Modem {
             }
             Effect::UsbGone { for_ms } if self.attached => {
                 self.attached = false;
+                self.call = None;
                 self.ports.clear();
                 self.out.push(Action::Usb(UsbAction::Detach));
                 self.later(Duration::from_millis(for_ms), Event::Attach);

@@ -62,19 +62,25 @@ impl Modem {
         if !speaks || self.now < self.silent_until || self.wedged.contains(&port) {
             return;
         }
+        if self.carries(port) {
+            return self.hear_call(bytes);
+        }
         let Some(state) = self.ports.get_mut(&port) else { return };
         state.held.extend(bytes);
         self.drain(port);
     }
 
-    /// DTR of a port. Nothing here hangs up by it, since there is no call on a
-    /// port; a port that is closed forgets the line that was begun.
+    /// DTR of a port. Without it a call ends (`AT&D2`, V.250 section 6.2.8), and
+    /// the line that was begun is forgotten.
     pub fn line_state(&mut self, now: Duration, port: Port, dtr: bool) {
         self.advance(now);
         if let Some(state) = self.ports.get_mut(&port).filter(|_| !dtr) {
             state.line.clear();
             state.held.clear();
             state.prompt = None;
+            if self.carries(port) {
+                self.end_call();
+            }
         }
     }
 
@@ -244,6 +250,14 @@ impl Modem {
             return self.utter(port, "\r\n> ".into());
         }
         state.prompt = None;
+        if let [result] = lines {
+            if result.starts_with("CONNECT") || result == "NO CARRIER" {
+                // These are final results themselves; then the call may speak.
+                self.utter(port, format!("\r\n{result}\r\n"));
+                self.tend_call();
+                return self.tell_link();
+            }
+        }
         let mut answer = String::new();
         if state.verbose && !lines.is_empty() {
             answer.push_str("\r\n");

@@ -333,6 +333,13 @@ impl Device {
         serial.queue.drain(..over);
     }
 
+    /// Whether there is room for another packet of a call on `port`, with all
+    /// its bytes escaped.
+    pub fn has_serial_room(&self, port: Port) -> bool {
+        let waiting = self.serial.iter().find(|it| it.port == Some(port)).map(|it| it.queue.len());
+        waiting.is_some_and(|waiting| waiting < SERIAL_QUEUE / 4)
+    }
+
     /// Whether there is room for another packet to the host.
     pub fn has_room(&self) -> bool {
         self.network.has_room()
