@@ -35,7 +35,7 @@ const LONGEST: usize = 4096;
 const ENDLESS: u64 = 60;
 
 /// How long the tests fuzz each target, seconds.
-const SHORT: u64 = 5;
+const SHORT: u64 = 4;
 
 /// Fuzzes one target, or each, for so many seconds. The corpus in
 /// `fuzz/corpus/TARGET` is run first and left as it is; an input that breaks a
@@ -63,8 +63,10 @@ pub fn run(ctx: &Context, target: Option<&str>, seconds: u64) -> Result<()> {
 pub fn test(ctx: &Context, checks: &mut Checks) -> Result<()> {
     let folder = ctx.path("fuzz");
     let programs = build(ctx, &folder)?;
-    for name in targets(&folder)? {
-        let result = fuzz(&folder, &programs, &name, SHORT);
+    let names = targets(&folder)?;
+    for (name, result) in
+        side_by_side(ctx.jobs, &names, |name| fuzz(&folder, &programs, name, SHORT))
+    {
         let about = match &result {
             Ok(inputs) => format!("{name} takes the corpus and more, {inputs} inputs"),
             Err(_) => format!("{name} takes the corpus and more"),
@@ -72,6 +74,30 @@ pub fn test(ctx: &Context, checks: &mut Checks) -> Result<()> {
         checks.check(&about, result.map(|_| ()));
     }
     Ok(())
+}
+
+/// Does `work` for each name, so many at once; gives the results in the order of
+/// the names.
+fn side_by_side<T: Send>(
+    jobs: usize,
+    names: &[String],
+    work: impl Fn(&str) -> T + Sync,
+) -> Vec<(&String, T)> {
+    let share = names.len().div_ceil(jobs.max(1)).max(1);
+    std::thread::scope(|scope| {
+        let work = &work;
+        let shares: Vec<_> = names
+            .chunks(share)
+            .map(|names| {
+                scope.spawn(move || names.iter().map(|name| (name, work(name))).collect::<Vec<_>>())
+            })
+            .collect();
+        let done = shares.into_iter().map(|share| match share.join() {
+            Ok(results) => results,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        done.flatten().collect()
+    })
 }
 
 /// The names of the targets: the files in `fuzz/targets`.
@@ -173,6 +199,16 @@ mod tests {
              artifact_prefix='b/'; Test unit written to b/crash-1"
         );
         assert_eq!(verdict("ERROR: timeout\nmore"), "ERROR: timeout\nmore");
+    }
+
+    #[test]
+    fn work_that_is_shared_out_is_all_done_in_order() {
+        let names: Vec<String> = (0..7).map(|n| n.to_string()).collect();
+        for jobs in [0, 1, 2, 3, 20] {
+            let done = side_by_side(jobs, &names, str::to_owned);
+            assert!(done.iter().map(|(name, _)| *name).eq(&names), "{jobs}");
+            assert!(done.iter().all(|(name, result)| *name == result), "{jobs}");
+        }
     }
 
     #[test]
