@@ -126,8 +126,13 @@ pub fn image(ctx: &Context) -> Result<PathBuf> {
     if let Some((_, out)) = ctx.adopted() {
         return Ok(out.join("pi4b.img"));
     }
-    let out = ctx.cache_dir("test-image")?;
-    let options = Options { out, ..Options::new(ctx, "pi4b") };
+    image_of(ctx, "pi4b", "test-image")
+}
+
+/// The image of a definition, built in a folder of the cache.
+fn image_of(ctx: &Context, definition: &str, folder: &str) -> Result<PathBuf> {
+    let out = ctx.cache_dir(folder)?;
+    let options = Options { out, ..Options::new(ctx, definition) };
     Ok(image::build(ctx, &options)?.raw()?.to_owned())
 }
 

@@ -1,5 +1,6 @@
 //! Carries out scenarios on one emulated machine, one modem after the other.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -38,9 +39,13 @@ pub struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    /// Boots `model` with an empty bus.
+    /// Boots the image that the tests judge on `model`, with an empty bus.
     pub fn boot(ctx: &'a Context, model: Machine) -> Result<Self> {
-        let image = crate::test::image(ctx)?;
+        Self::boot_image(ctx, model, crate::test::image(ctx)?)
+    }
+
+    /// Boots another image.
+    pub fn boot_image(ctx: &'a Context, model: Machine, image: PathBuf) -> Result<Self> {
         let options = Options { image, model, extra: Vec::new(), modem: Some(Modem::Later) };
         let mut machine = Running::boot(ctx, &options)?;
         let state = machine.wait_running()?;
