@@ -16,6 +16,8 @@ mod rig;
 mod router;
 #[path = "online/service.rs"]
 mod service;
+#[path = "online/wire.rs"]
+mod wire;
 
 use rig::Rig;
 use service::{CONFIG, DEADLINE, Service, download};

@@ -24,6 +24,8 @@ mod rig;
 mod router;
 #[path = "online/service.rs"]
 mod service;
+#[path = "online/wire.rs"]
+mod wire;
 
 use kills::Killed;
 use rig::Rig;
@@ -111,6 +113,34 @@ fn killed_200_times_it_leaves_nothing_wrong() {
     service.stop();
     assert_eq!(ours(), "", "something of ours is left");
     assert_eq!(resolv_conf(), RESOLV_CONF);
+}
+
+/// A system that has no D-Bus, and one whose bus does not answer.
+#[test]
+fn without_d_bus_it_is_online_all_the_same() {
+    if outside("without_d_bus_it_is_online_all_the_same") {
+        return;
+    }
+    ip("link set lo up");
+    own_etc();
+    let folder = tempfile::tempdir().unwrap();
+    // What a configuration that says nothing of it comes to.
+    let config = CONFIG.replace("none", "auto");
+    let rig = Rig::new(folder.path(), "a7670e-ecm", 100, "");
+    let dead = folder.path().join("dead");
+    // Connections are taken, and nothing is said.
+    let _listener = std::os::unix::net::UnixListener::bind(&dead).unwrap();
+    for bus in [NO_BUS.to_owned(), format!("unix:path={}", dead.display())] {
+        let service = Service::start_on(&bus, folder.path(), &config);
+        println!("{bus}: online after {:.1?}", service.wait("online"));
+        assert_eq!(whole(), Ok(()));
+        assert!(resolv_conf().contains("nameserver 192.168.0.1\n"), "{}", resolv_conf());
+        download(1000);
+        service.stop();
+        assert_eq!(ours(), "", "something of ours is left");
+        assert_eq!(resolv_conf(), RESOLV_CONF);
+    }
+    drop(rig);
 }
 
 /// The commands of coming up: at each the modem is pulled.

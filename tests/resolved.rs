@@ -25,6 +25,8 @@ mod rig;
 mod router;
 #[path = "online/service.rs"]
 mod service;
+#[path = "online/wire.rs"]
+mod wire;
 
 use kills::Killed;
 use rig::Rig;

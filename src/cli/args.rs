@@ -46,10 +46,12 @@ Commands:
              Checks what the service would read, /etc/a7670e.toml over
              /boot/firmware/a7670e.toml, or FILE alone; shows what it comes to,
              without secrets, or the first mistake with file, line and column.
+  forget     Takes away what a service that was killed left in NetworkManager;
+             for the removal of the package.
   net-name   Renames a modem's network device to the next free wwan0, wwan1...
              Called by udev: a7670e net-name usb0
 
-Options of all but run, check-config and net-name:
+Options of all but run, check-config, forget and net-name:
   --modem PLACE    the modem at this place on the USB bus, for example 1-1.2
   --socket PATH    the control socket (default /run/a7670e/control.sock)
   --json           status, why, plan, usage, at, test, doctor, sms: JSON, not text
@@ -90,6 +92,8 @@ pub enum Command {
         /// A file to check alone.
         file: Option<PathBuf>,
     },
+    /// Take away what is left in other programs.
+    Forget,
     /// Rename a network device.
     NetName {
         /// Its present name.
@@ -171,6 +175,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
         "run" => run(&mut parser),
         "check-config" => check_config(&mut parser),
         "net-name" => net_name(&mut parser),
+        "forget" => match parser.next()? {
+            None => Ok(Command::Forget),
+            Some(extra) => Err(extra.unexpected()),
+        },
         "sms" => super::sms::parse(&mut parser),
         "status" | "why" | "plan" | "signal" | "usage" | "metrics" | "doctor" | "at" | "record"
         | "test" => ask(&command, &mut parser),
@@ -302,6 +310,7 @@ mod tests {
         assert_eq!(parsed("test --bytes 5 http://x/y"), Ok(Command::Ask(test, asked())));
         assert_eq!(parsed("check-config"), Ok(Command::CheckConfig { file: None }));
         assert_eq!(parsed("check-config x"), Ok(Command::CheckConfig { file: Some("x".into()) }));
+        assert_eq!(parsed("forget"), Ok(Command::Forget));
         assert_eq!(parsed("net-name usb0"), Ok(Command::NetName { device: "usb0".into() }));
     }
 
@@ -321,6 +330,7 @@ mod tests {
             ("record", "needs the name"),
             ("check-config x y", "y"),
             ("net-name", "needs the name"),
+            ("forget me", "me"),
             ("net-name usb0 usb1", "usb1"),
         ] {
             let error = parsed(line).unwrap_err();

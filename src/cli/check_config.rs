@@ -66,6 +66,8 @@ impl fmt::Display for Summary<'_> {
         if let Some(operator) = &cellular.operator {
             writeln!(f, "operator      {}", operator.as_str())?;
         }
+        let ppp = if network.gsm_profile { ", with a profile for PPP" } else { "" };
+        writeln!(f, "network by    {:?}{ppp}", network.by)?;
         writeln!(f, "route metric  {}", network.metric)?;
         writeln!(f, "DNS           {:?}", network.dns)?;
         writeln!(f, "IPv6          {}", if network.ipv6 { "where offered" } else { "refused" })?;

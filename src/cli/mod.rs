@@ -5,6 +5,7 @@ mod at;
 mod check_config;
 mod client;
 mod doctor;
+mod forget;
 mod metrics;
 mod plan;
 mod record;
@@ -56,6 +57,7 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Command::Run(options) => daemon::log::start().and_then(|()| daemon::run(&options)),
         Command::Ask(question, asked) => ask(&question, &asked),
         Command::CheckConfig { file } => check_config::run(file.as_deref()),
+        Command::Forget => forget::run(),
         Command::NetName { device } => link_name::rename(Path::new("/sys"), &device),
     };
     match done {

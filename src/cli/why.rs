@@ -110,6 +110,7 @@ fn reason(report: &Report) -> Option<&str> {
         Verdict::PortSilent | Verdict::ComingUp => {
             report.cellular.port_error.as_deref().or(report.cellular.state.reason.as_deref())
         }
+        Verdict::NetworkManager => network?.manager.as_ref()?.trouble.as_deref(),
         Verdict::Route | Verdict::Dns => {
             network.and_then(|network| network.problems.first()).map(String::as_str)
         }
@@ -156,7 +157,11 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let lease = network.and_then(|network| network.lease.as_ref());
     let lease = lease.map_or_else(
         || three(evidence.lease, "yes", "none"),
-        |lease| format!("{}/{} for {} s", lease.address, lease.prefix, lease.seconds),
+        |lease| match lease.seconds {
+            // NetworkManager's, which renews it.
+            u32::MAX => format!("{}/{}", lease.address, lease.prefix),
+            seconds => format!("{}/{} for {seconds} s", lease.address, lease.prefix),
+        },
     );
     let clash = network.and_then(|network| network.clash.as_ref());
     let route = match (clash, network.and_then(|network| network.metric)) {
@@ -183,6 +188,11 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         ("route", route),
         ("proof", proof.to_owned()),
     ];
+    if let Some(manager) = network.and_then(|network| network.manager.as_ref()) {
+        let state = manager.state.as_deref().unwrap_or("does not run");
+        let said = manager.trouble.as_deref().unwrap_or(state);
+        facts.push(("manager", said.to_owned()));
+    }
     if evidence.cap_reached {
         facts.push(("data", "the cap is reached".to_owned()));
     }

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::place;
 use super::recovery::UsbPower;
-use super::schema::{Config, PdpType, UsbMode};
+use super::schema::{Config, Dns, NetworkBy, PdpType, UsbMode};
 use super::secret::SecretValue;
 use super::values::{AuthChoice, Roaming};
 use crate::modem::apn;
@@ -100,7 +100,17 @@ fn read<'a>(
     let needs_user = matches!(cellular.auth, AuthChoice::Pap | AuthChoice::Chap);
     let recovery = &whole.recovery;
     let twice = recovery.power_gpio.is_some() && recovery.usb_power != UsbPower::Off;
+    let network = &whole.network;
+    let managed = network.by == NetworkBy::NetworkManager;
+    let keeper = matches!(network.dns, Dns::Resolved | Dns::ResolvConf);
+    let ppp = network.gsm_profile && !managed;
     for (clash, field, message) in [
+        (
+            managed && keeper,
+            "network.dns",
+            "is NetworkManager's affair; write \"auto\" or \"none\"",
+        ),
+        (ppp, "network.gsm_profile", "needs `by = \"networkmanager\"`; set it"),
         (user && cellular.apn.is_none(), "cellular.user", "needs `apn` too; set it"),
         (password && cellular.apn.is_none(), "cellular.password", "needs `apn` too; set it"),
         (twice, "recovery.power_gpio", "cuts the power as `usb_power` does; keep one of them"),

@@ -16,7 +16,9 @@ mod values;
 
 pub use load::{ConfigError, ProviderFile, check, load, parse};
 pub use recovery::{Chip, PowerGpio, Recovery, UsbPower};
-pub use schema::{Cellular, Config, Control, Data, Dns, Modem, Network, Policy, Probe, UsbMode};
+pub use schema::{
+    Cellular, Config, Control, Data, Dns, Modem, Network, NetworkBy, Policy, Probe, UsbMode,
+};
 pub use secret::SecretValue;
 pub use sms::{Sms, Span};
 pub use values::{AuthChoice, Bands, ByteSize, Digits, Page, Plain, Roaming};

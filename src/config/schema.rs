@@ -104,6 +104,10 @@ pub enum PdpType {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Network {
+    /// Who configures the network device.
+    pub by: NetworkBy,
+    /// Whether NetworkManager is given a profile for PPP, too.
+    pub gsm_profile: bool,
     /// Metric of the default route; the lowest of all uplinks wins.
     pub metric: u32,
     /// Who is told of the name servers.
@@ -118,8 +122,26 @@ impl Default for Network {
     fn default() -> Network {
         // Above NetworkManager's 100 for a cable and 600 for Wi-Fi: cellular
         // costs, so it comes last unless it is told otherwise.
-        Network { metric: 700, dns: Dns::Auto, ipv6: true, probe: Probe::default() }
+        Network {
+            by: NetworkBy::Netlink,
+            gsm_profile: false,
+            metric: 700,
+            dns: Dns::Auto,
+            ipv6: true,
+            probe: Probe::default(),
+        }
     }
+}
+
+/// Who configures the network device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkBy {
+    /// This program.
+    #[default]
+    Netlink,
+    /// NetworkManager, by a profile that this program gives it.
+    NetworkManager,
 }
 
 /// Who is told of the name servers.

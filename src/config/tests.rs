@@ -132,6 +132,11 @@ fn parts_that_do_not_fit_are_told() {
             "[recovery]\nusb_power = \"port\"\npower_gpio = { chip = \"gpiochip0\", line = 1 }\n",
             ":3:1: `recovery.power_gpio`: cuts the power as `usb_power` does",
         ),
+        (
+            "[network]\nby = \"networkmanager\"\ndns = \"resolv.conf\"\n",
+            ":3:1: `network.dns`: is NetworkManager's affair",
+        ),
+        ("[network]\ngsm_profile = true\n", ":2:1: `network.gsm_profile`: needs `by"),
     ] {
         fs::write(&path, text).unwrap();
         let none = Path::new("/none");

@@ -139,14 +139,13 @@ impl Task {
         let shared = Arc::clone(&self.shared);
         let link = self.device.as_ref().and_then(|device| device.link.clone()).unwrap_or_default();
         self.network = Some(Box::pin(async move {
-            let dns = shared.dns.as_ref();
             let mut events = Vec::new();
             if let Some(plan) = plan {
                 tracing::debug!("{plan}");
-                events.push(Event::Applied(network::apply(dns, &plan).await));
+                events.push(Event::Applied(network::apply(&shared, &plan).await));
             }
             loop {
-                match network::observe(dns, &link).await {
+                match network::observe(&shared, &link).await {
                     Ok(observed) => {
                         events.push(Event::Observed(observed));
                         return events;

@@ -106,6 +106,7 @@ mod tests {
         let shared = Shared {
             tools: Tools { sysfs: place(), dev: place(), state: place(), supply: None },
             dns: None,
+            manages: false,
             bus: OnceCell::new(),
             start: tokio::time::Instant::now(),
             news: broadcast::channel(16).0,

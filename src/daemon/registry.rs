@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::Options;
 use super::climb::Tools;
 use super::control::encode;
+use super::network;
 use super::power::Supply;
 use super::task::{Order, Shared, Task};
 use crate::config::{self, Config, ProviderFile};
@@ -60,7 +61,10 @@ impl Registry {
     /// # Errors
     /// A secret of the configuration cannot be read.
     pub fn new(options: &Options, config: &Config) -> Result<Registry> {
+        let manages = config.network.by == config::NetworkBy::NetworkManager;
         let dns = match config.network.dns {
+            // Whose they are is for NetworkManager to say.
+            _ if manages => None,
             config::Dns::Auto => Some(Dns::keeper_of(ResolvFile::system())),
             config::Dns::Resolved => Some(Dns::resolved()),
             config::Dns::ResolvConf => Some(Dns::File(ResolvFile::system())),
@@ -80,15 +84,23 @@ impl Registry {
                 supply: Supply::of(&config.recovery),
             },
             dns,
+            manages,
             bus: OnceCell::new(),
             start: Instant::now(),
             news: broadcast::channel(NEWS).0,
         };
+        let shared = Arc::new(shared);
+        if !manages {
+            // Of a run with another configuration that was killed. Nobody waits
+            // for it: there may be no bus.
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move { network::forget(&shared).await });
+        }
         Ok(Registry {
             dev: options.dev.clone(),
             state: options.state.clone(),
             settings,
-            shared: Arc::new(shared),
+            shared,
             known: watch::Sender::default(),
             running: JoinSet::new(),
         })
@@ -157,6 +169,10 @@ impl Registry {
             if !matches!(ended, Ok(Ok(()))) {
                 tracing::warn!("{:#}", why(ended));
             }
+        }
+        if self.shared.manages {
+            // Also of modems that are unplugged.
+            network::forget(&self.shared).await;
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Shared {
     pub tools: Tools,
     /// Whose name servers; `None`: nobody's.
     pub dns: Option<Dns>,
+    /// NetworkManager configures the links.
+    pub manages: bool,
     /// The system's bus, once it was needed.
     pub bus: OnceCell<zbus::Connection>,
     /// Where the clock of all sessions starts.
@@ -296,12 +298,11 @@ impl Task {
         }
         let link = self.device.as_ref().and_then(|device| device.link.clone());
         if let Some(link) = link {
-            let dns = self.shared.dns.as_ref();
-            match network::observe(dns, &link).await {
+            match network::observe(&self.shared, &link).await {
                 Ok(observed) => {
                     self.session.event(self.shared.clock(), Event::Observed(observed));
                     if let Some(plan) = self.session.farewell() {
-                        for failure in network::apply(dns, &plan).await {
+                        for failure in network::apply(&self.shared, &plan).await {
                             tracing::warn!("{}", failure.reason);
                         }
                     }

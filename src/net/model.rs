@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
+use super::networkmanager::Seen;
+
 /// The origin that our routes, rules and addresses carry (`proto 167` in `ip
 /// route`): 0xa7. Above all numbers that the kernel or a listed program uses up
 /// to 99 and beside the rest (iproute2's rt_protos: 186 bgp, 187 isis, 188 ospf,
@@ -115,6 +117,9 @@ pub struct Observed {
     /// `ra_defrtr_metric` of the link in question: the metric of default routes
     /// that routers advertise; `None` before Linux 5.12.
     pub ra_metric: Option<u32>,
+    /// What NetworkManager says of the link in question, where it configures it.
+    #[serde(skip)]
+    pub manager: Option<Seen>,
 }
 
 /// A network device.

@@ -17,6 +17,7 @@ use super::model::{
     ADVERTISED_ADDRESS, ADVERTISED_ROUTE, Address, Desired, Ipv4, Ipv6, KERNEL_ROUTE, MAIN_TABLE,
     NameServers, Observed, PROTOCOL, RULE_PRIORITY, Route, Rule, table,
 };
+use super::networkmanager;
 
 /// One change. Making one that is made already is no error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +47,9 @@ pub enum Step {
     SetDns(NameServers),
     /// Forget the name servers that we set.
     ClearDns,
+    /// Ask NetworkManager for something.
+    #[serde(skip)]
+    Manager(networkmanager::Step),
 }
 
 /// The changes for one link, in order.
@@ -154,7 +158,7 @@ pub fn teardown(link: &str, index: u32, observed: &Observed) -> Plan {
 }
 
 /// The steps that remove what carries [`PROTOCOL`] from the link.
-fn traces(link: &str, index: u32, observed: &Observed) -> Plan {
+pub(super) fn traces(link: &str, index: u32, observed: &Observed) -> Plan {
     let mut steps = Vec::new();
     steps.extend(our_rules(observed, index).map(|rule| Step::RemoveRule(rule.clone())));
     steps.extend(our_routes(observed, index).map(|route| Step::RemoveRoute(*route)));
@@ -201,7 +205,7 @@ fn ipv6(desired: &Desired, observed: &Observed, steps: &mut Vec<Step>) {
 
 /// First the kernel is to take no more; what it took stays until it is removed
 /// (net/ipv6/ndisc.c, `ndisc_router_discovery`). An address takes no route along.
-fn refuse_ipv6(index: u32, observed: &Observed, steps: &mut Vec<Step>) {
+pub(super) fn refuse_ipv6(index: u32, observed: &Observed, steps: &mut Vec<Step>) {
     if observed.accept_ra.is_some_and(|value| value != 0) {
         steps.push(Step::AcceptRa(0));
     }
@@ -317,6 +321,7 @@ impl fmt::Display for Step {
                 f.write_str(if dns.primary { "" } else { " (another uplink comes first)" })
             }
             Step::ClearDns => f.write_str("forget the name servers"),
+            Step::Manager(step) => step.fmt(f),
         }
     }
 }

@@ -330,7 +330,9 @@ pub fn helps(rung: Rung, verdict: Verdict) -> bool {
         | Verdict::PinNeeded
         | Verdict::PukNeeded
         | Verdict::Denied
-        | Verdict::Clash => false,
+        | Verdict::Clash
+        // Another program's, which no restart of the modem mends.
+        | Verdict::NetworkManager => false,
         // The network may have been out of sorts: ask again, no more.
         Verdict::NoApn => matches!(rung, Rung::Redial | Rung::CfunCycle),
         // Nothing to talk to: only what works without the modem's help.

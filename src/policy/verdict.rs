@@ -27,6 +27,8 @@ pub enum Verdict {
     NoApn,
     /// Registered, but the data connection does not come up.
     NoDataPath,
+    /// NetworkManager, whose part it is, does not configure the link.
+    NetworkManager,
     /// The modem gives no address.
     NoLease,
     /// The modem's network is that of another interface.
@@ -106,6 +108,9 @@ pub struct Evidence {
     pub apn: Option<bool>,
     /// The data connection is up; `None` while it comes up.
     pub data_path: Option<bool>,
+    /// NetworkManager, whose part it is, keeps the link from being configured.
+    #[serde(default)]
+    pub manager_fails: bool,
     /// There is a lease; `None` while it is asked for.
     pub lease: Option<bool>,
     /// The lease's network is that of another interface.
@@ -151,6 +156,7 @@ pub fn verdict(evidence: &Evidence) -> Verdict {
     }
     match (evidence.data_path, evidence.lease) {
         (Some(false), _) => return Verdict::NoDataPath,
+        _ if evidence.manager_fails => return Verdict::NetworkManager,
         (_, Some(false)) => return Verdict::NoLease,
         (None, _) | (_, None) => return Verdict::ComingUp,
         _ => {}
@@ -201,6 +207,7 @@ impl fmt::Display for Verdict {
             Verdict::NoCoverage => "no coverage",
             Verdict::NoApn => "no APN that works",
             Verdict::NoDataPath => "no data connection",
+            Verdict::NetworkManager => "NetworkManager does not do its part",
             Verdict::NoLease => "the modem gives no address",
             Verdict::Clash => "the modem's network is that of another interface",
             Verdict::Route => "the route is not as it should be",
@@ -225,6 +232,7 @@ mod tests {
             registration: Registration::Registered,
             apn: Some(true),
             data_path: Some(true),
+            manager_fails: false,
             lease: Some(true),
             clash: false,
             route: Some(true),
@@ -238,13 +246,14 @@ mod tests {
         assert_eq!(verdict(&online()), Verdict::Online);
         // From the last to the first: each hides those before it in this list.
         type Spoil = fn(&mut Evidence);
-        let obstacles: [(Spoil, Verdict); 16] = [
+        let obstacles: [(Spoil, Verdict); 17] = [
             (|e| e.proof = Proof::Pending, Verdict::ComingUp),
             (|e| e.proof = Proof::Captive, Verdict::NoInternet),
             (|e| e.proof = Proof::NoDns, Verdict::Dns),
             (|e| e.route = Some(false), Verdict::Route),
             (|e| e.clash = true, Verdict::Clash),
             (|e| e.lease = Some(false), Verdict::NoLease),
+            (|e| e.manager_fails = true, Verdict::NetworkManager),
             (|e| e.data_path = Some(false), Verdict::NoDataPath),
             (|e| e.apn = Some(false), Verdict::NoApn),
             (|e| e.registration = Registration::NotFound, Verdict::NoCoverage),

@@ -114,6 +114,10 @@ impl Session {
             Proof::Passed if self.dns_refused() => Proof::NoDns,
             other => other,
         };
+        let route = self.route();
+        // It is to be blamed for what is missing, not the modem.
+        let manager_fails =
+            (lease == Some(false) || route == Some(false)) && self.trouble().is_some();
         Evidence {
             modem: self.device.is_some(),
             port,
@@ -121,9 +125,10 @@ impl Session {
             registration,
             apn: Some(!(nameless && data_path == Some(false))),
             data_path,
+            manager_fails,
             lease,
             clash: self.clash.is_some(),
-            route: self.route(),
+            route,
             proof,
             cap_reached: self.budget.reached(),
         }

@@ -10,6 +10,7 @@
 //! - What was done is seen again: every plan is followed by a look.
 
 mod evidence;
+mod managed;
 mod messages;
 mod network;
 mod report;
@@ -20,6 +21,7 @@ mod words;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+pub use managed::ManagerReport;
 pub use report::{CellularReport, NetworkReport, Next, Report, UsageReport};
 pub use settings::{DnsScope, Settings};
 pub use words::{Action, Clock, Device, Event, Failure, Kept};
@@ -102,6 +104,7 @@ pub struct Session {
     others: u32,
     retry: Option<Duration>,
     failures: Vec<Failure>,
+    managed: managed::Managed,
     /// Another program keeps the name servers.
     foreign_dns: Option<String>,
     prover: Prover,
@@ -160,6 +163,7 @@ impl Session {
             others: 0,
             retry: None,
             failures: Vec::new(),
+            managed: managed::Managed::default(),
             foreign_dns: None,
             probing: None,
             proofs: 0,
@@ -267,6 +271,9 @@ impl Session {
     /// The lease, to be asked for first after a restart.
     #[must_use]
     pub fn lease(&self) -> Option<&Lease> {
+        if self.is_managed() {
+            return self.given();
+        }
         self.dhcp.as_ref().and_then(dhcp::Client::lease)
     }
 
@@ -285,6 +292,9 @@ impl Session {
     /// The steps that leave nothing of ours behind; for the end of the service.
     #[must_use]
     pub fn farewell(&self) -> Option<Plan> {
+        if self.is_managed() {
+            return self.managed_farewell();
+        }
         let (link, observed) = (self.link.as_ref()?, self.observed.as_ref()?);
         Some(crate::net::plan::teardown(&link.name, link.index, observed))
     }

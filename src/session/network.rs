@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::managed::given;
 use super::{Action, Clock, DnsScope, Failure, LOOK, Path, Session, TICK};
 use crate::modem::machine;
 use crate::net::clash::clash;
@@ -102,6 +103,7 @@ impl Session {
             self.actions.push(Action::Deafen);
         }
         self.dhcp = None;
+        self.unmanaged();
         self.link = None;
         self.clash = None;
         self.adopted = None;
@@ -118,7 +120,10 @@ impl Session {
         if index != self.link.as_ref().map(|link| link.index) {
             self.leave(&observed);
             self.unlinked(clock.now);
-            self.adopted = index.and_then(|index| ours(&observed, index));
+            self.adopted = index.and_then(|index| match self.is_managed() {
+                true => given(&observed, index, None).map(|lease| lease.address),
+                false => ours(&observed, index),
+            });
         }
         if let Some(link) = &link {
             let (index, rx, tx) = (link.index, link.rx_bytes, link.tx_bytes);
@@ -129,6 +134,9 @@ impl Session {
         }
         self.link = link;
         self.observed = Some(observed);
+        if self.is_managed() {
+            self.managed_seen(clock.now);
+        }
         self.clash = self
             .lease_ipv4()
             .zip(self.link.as_ref())
@@ -161,6 +169,9 @@ impl Session {
 
     /// Runs the DHCP client while there is somebody to answer it.
     pub(super) fn ask_for_lease(&mut self, now: Duration) {
+        if self.is_managed() {
+            return;
+        }
         let usable = self.link.as_ref().filter(|link| link.up && link.carrier);
         match (usable, &mut self.dhcp) {
             (Some(link), None) => {
@@ -188,6 +199,9 @@ impl Session {
 
     /// Asks for the lease anew.
     pub(super) fn renew(&mut self, now: Duration) {
+        if self.is_managed() {
+            return self.connect_anew();
+        }
         if let Some(client) = &mut self.dhcp {
             let address = client.lease().map(|lease| lease.address);
             client.start(now, address);
@@ -216,7 +230,7 @@ impl Session {
         }
     }
 
-    fn lease_ipv4(&self) -> Option<Ipv4> {
+    pub(super) fn lease_ipv4(&self) -> Option<Ipv4> {
         self.lease().map(|Lease { address, prefix, gateway, .. }| Ipv4 {
             address: *address,
             prefix: *prefix,
@@ -225,7 +239,7 @@ impl Session {
     }
 
     /// Whether packets may go through the modem now.
-    fn open(&self) -> bool {
+    pub(super) fn open(&self) -> bool {
         match self.path {
             Path::Up => true,
             Path::Down => false,
@@ -236,13 +250,21 @@ impl Session {
         }
     }
 
+    /// Metric of the default route, by what is proven of it.
+    pub(super) fn metric(&self) -> u32 {
+        let lame = matches!(self.prover.proof(), Proof::NoDns | Proof::Nothing | Proof::Captive);
+        self.settings.metric.saturating_add(if lame { PENALTY } else { 0 })
+    }
+
     /// What the link is to be like now; `None` while there is no link.
     pub(super) fn desired(&self) -> Option<Desired> {
+        if self.is_managed() {
+            return self.managed_desired();
+        }
         let (link, observed) = (self.link.as_ref()?, self.observed.as_ref()?);
         let open = self.open();
         let ipv4 = self.lease_ipv4().filter(|_| open && self.clash.is_none());
-        let lame = matches!(self.prover.proof(), Proof::NoDns | Proof::Nothing | Proof::Captive);
-        let metric = self.settings.metric.saturating_add(if lame { PENALTY } else { 0 });
+        let metric = self.metric();
         let default_route = (!self.budget.reached()).then_some(metric);
         let primary = !observed.routes.iter().any(|route| {
             route.table == MAIN_TABLE
@@ -283,6 +305,9 @@ impl Session {
 
     /// What is still to be done; empty when all is as it should be.
     pub(super) fn pending(&self) -> Option<Plan> {
+        if self.is_managed() {
+            return self.managed_pending();
+        }
         plan(&self.desired()?, self.observed.as_ref()?).ok()
     }
 
@@ -338,6 +363,7 @@ impl Session {
             }
         }
         self.failures = failures;
+        self.connected_anew();
         self.next_look = now;
     }
 

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Clock, Path, Session};
+use super::{Clock, ManagerReport, Path, Session};
 use crate::modem::machine::{Machine, State};
 use crate::net::clash::Clash;
 use crate::net::dhcp::Lease;
@@ -83,6 +83,9 @@ pub struct NetworkReport {
     pub dns_left_to: Option<String>,
     /// Another interface's network in the way.
     pub clash: Option<Clash>,
+    /// What NetworkManager says, where it configures the device.
+    #[serde(default)]
+    pub manager: Option<ManagerReport>,
     /// What is to be like, a line each.
     pub wanted: Vec<String>,
     /// What is still to be done, a line each; empty when all is as wanted.
@@ -152,7 +155,7 @@ impl Session {
     fn network_report(&self) -> Option<NetworkReport> {
         let (link, desired) = (self.link.as_ref()?, self.desired()?);
         let plan = self.pending().filter(|plan| !plan.steps.is_empty());
-        let mut wanted = Vec::new();
+        let mut wanted = self.managed_wanted();
         if let Some(ipv4) = desired.ipv4 {
             wanted.push(format!("address {}/{}", ipv4.address, ipv4.prefix));
             if let Some(metric) = desired.default_route {
@@ -162,13 +165,16 @@ impl Session {
         } else {
             wanted.push("no address".to_owned());
         }
-        wanted.push(match desired.ipv6 {
+        // Of IPv6 the profile tells, too.
+        let ipv6 = match desired.ipv6 {
+            _ if self.is_managed() => None,
             Ipv6::Accept => {
-                format!("IPv6 as routers offer it, default route metric {}", desired.metric)
+                Some(format!("IPv6 as routers offer it, default route metric {}", desired.metric))
             }
-            Ipv6::Refuse => "no IPv6".to_owned(),
-            Ipv6::Leave => "IPv6 as it is".to_owned(),
-        });
+            Ipv6::Refuse => Some("no IPv6".to_owned()),
+            Ipv6::Leave => Some("IPv6 as it is".to_owned()),
+        };
+        wanted.extend(ipv6);
         if let Some(dns) = &desired.dns {
             let servers: Vec<String> = dns.servers.iter().map(ToString::to_string).collect();
             wanted.push(format!("name servers {}", servers.join(" ")));
@@ -182,6 +188,7 @@ impl Session {
             dns: desired.dns,
             dns_left_to: self.foreign_dns.clone(),
             clash: self.clash.clone(),
+            manager: self.managed_report(),
             wanted,
             plan: plan
                 .map_or_else(Vec::new, |plan| plan.steps.iter().map(ToString::to_string).collect()),

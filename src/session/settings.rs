@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
-use crate::config::{Config, ConfigError, UsbPower};
+use crate::config::{self, Config, ConfigError, NetworkBy, UsbPower};
 use crate::modem::machine::{CellularSettings, Providers};
+use crate::net::networkmanager::profile::Gsm;
 use crate::net::probe;
 use crate::policy::budget::Rules;
 use crate::policy::ladder::{DEFAULT, Limit, Rung};
@@ -28,6 +29,12 @@ pub struct Settings {
     pub cellular: CellularSettings,
     /// Where access points are looked up.
     pub providers: Arc<dyn Providers + Send + Sync>,
+    /// Who configures the link.
+    pub by: NetworkBy,
+    /// The profile for PPP that NetworkManager is given.
+    pub gsm: Option<Gsm>,
+    /// Whether NetworkManager is to use the link's name servers.
+    pub take_dns: bool,
     /// Metric of the default route.
     pub metric: u32,
     /// Who gets the name servers.
@@ -96,9 +103,13 @@ impl Settings {
             _ => *limit,
         });
         let probe = &config.network.probe;
+        let cellular = config.cellular_settings()?;
         Ok(Settings {
-            cellular: config.cellular_settings()?,
+            gsm: config.network.gsm_profile.then(|| gsm(&cellular, config.network.metric)),
+            cellular,
             providers,
+            by: config.network.by,
+            take_dns: config.network.dns != config::Dns::None,
             metric: config.network.metric,
             dns,
             ipv6: config.network.ipv6,
@@ -122,6 +133,22 @@ impl Settings {
             },
             messages: config.sms.settings(),
         })
+    }
+}
+
+/// The same access point by PPP.
+fn gsm(cellular: &CellularSettings, metric: u32) -> Gsm {
+    let access = cellular.access.first();
+    // Several are several ways to authenticate at the same one.
+    let auth = if cellular.access.len() == 1 { access.map(|access| access.auth) } else { None };
+    Gsm {
+        apn: access.map(|access| access.apn.clone()),
+        user: access.map(|access| access.user.clone()).unwrap_or_default(),
+        password: access.map(|access| access.password.clone()).unwrap_or_default(),
+        auth,
+        home_only: !cellular.roaming,
+        operator: cellular.operator.clone(),
+        metric,
     }
 }
 

@@ -51,11 +51,16 @@ impl Root {
 
 /// A bus on which everybody may do everything, and its address.
 pub fn bus(root: &Root, folder: &Path) -> (Running, String) {
+    bus_but(root, folder, "")
+}
+
+/// The same with these last rules, in the form of dbus-daemon(1).
+pub fn bus_but(root: &Root, folder: &Path, rules: &str) -> (Running, String) {
     let config = folder.join("bus.conf");
     let text = format!(
         "<busconfig><type>custom</type><listen>unix:path={}</listen>\
          <policy context='default'><allow send_destination='*' eavesdrop='true'/>\
-         <allow eavesdrop='true'/><allow own='*'/></policy></busconfig>",
+         <allow eavesdrop='true'/><allow own='*'/>{rules}</policy></busconfig>",
         folder.join("bus").display()
     );
     std::fs::write(&config, text).unwrap();

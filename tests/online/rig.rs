@@ -1,13 +1,11 @@
 //! A modem without a bus: the emulated modem's AT port as a pseudo-terminal, its
-//! network function as a TAP device, its place on the bus as a fake sysfs. All in
+//! network function as a TAP device or a veth pair, its place on the bus as a fake sysfs. All in
 //! the network namespace of the test, with the emulator in a thread.
 
 #![allow(dead_code, reason = "every test crate uses its own part")]
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -25,6 +23,7 @@ use a7670e_emulator::transport::{Pty, Transport};
 use crate::common::namespace::ip;
 use crate::common::{a76xx_ecm, plug, tree, unplug};
 use crate::router::Router;
+use crate::wire::{Wire, carrier};
 
 /// How long the emulator waits at most before it looks around again.
 const TURN: Duration = Duration::from_millis(1);
@@ -48,6 +47,11 @@ pub struct Rig {
 impl Rig {
     /// A modem of this profile that answers after `boot_ms`; plugged in at once.
     pub fn new(root: &Path, profile: &str, boot_ms: u64, faults: &str) -> Rig {
+        Rig::on(Wire::Tap, root, profile, boot_ms, faults)
+    }
+
+    /// The same with this for its network function.
+    pub fn on(wire: Wire, root: &Path, profile: &str, boot_ms: u64, faults: &str) -> Rig {
         tree(&root.join("sys"));
         fs::create_dir_all(root.join("dev")).unwrap();
         let mut profile = Profile::load(profile).unwrap();
@@ -55,7 +59,7 @@ impl Rig {
         let modem = Modem::new(profile, FaultScript::parse(faults).unwrap(), 7);
         let stop = Arc::new(AtomicBool::new(false));
         let (tasks, inbox) = mpsc::channel();
-        let bench = Bench::new(root.to_owned(), modem);
+        let bench = Bench::new(root.to_owned(), modem, wire);
         let (ready, plugged) = (Arc::clone(&bench.ready), Arc::clone(&bench.plugged));
         let router = Arc::clone(&bench.router);
         let ended = Arc::clone(&stop);
@@ -105,6 +109,7 @@ struct Bench {
     root: PathBuf,
     modem: Modem,
     port: Pty,
+    wire: Wire,
     tap: Option<File>,
     data: DataPath,
     far: FarEnd,
@@ -115,12 +120,12 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(root: PathBuf, modem: Modem) -> Bench {
+    fn new(root: PathBuf, modem: Modem, wire: Wire) -> Bench {
         let port = Pty::new(Port::At, root.join("dev/ttyUSB1"));
         let (data, far) = (DataPath::new(7), FarEnd::new(7));
         let (router, ready, plugged) = Default::default();
         let start = Instant::now();
-        Bench { root, modem, port, tap: None, data, far, router, ready, plugged, start }
+        Bench { root, modem, port, wire, tap: None, data, far, router, ready, plugged, start }
     }
 
     fn run(mut self, tasks: &Receiver<Task>, stop: &AtomicBool) {
@@ -151,8 +156,8 @@ impl Bench {
                 Action::Serial { .. } => {}
                 Action::Usb(UsbAction::Attach { mac, .. }) => {
                     self.port.attach().unwrap();
-                    let tap = tap("wwan0", mac);
-                    carrier(&tap, self.modem.link().carrier);
+                    let tap = self.wire.attach("wwan0", mac);
+                    carrier(self.wire, &tap, self.modem.link().carrier);
                     self.tap = Some(tap);
                     self.data.attach(now, self.modem.link());
                     plug(&self.root.join("sys"), PLACE, 0x9011, &a76xx_ecm(0, "wwan0"));
@@ -165,7 +170,7 @@ impl Bench {
                 Action::Link(link) => {
                     self.data.set_link(now, &link);
                     if let Some(tap) = &self.tap {
-                        carrier(tap, link.carrier);
+                        carrier(self.wire, tap, link.carrier);
                     }
                 }
             }
@@ -177,6 +182,7 @@ impl Bench {
             unplug(&self.root.join("sys"), PLACE);
             self.port.detach();
             self.tap = None;
+            self.wire.detach();
         }
     }
 
@@ -214,45 +220,6 @@ impl Bench {
             self.modem.traffic(now, up, down);
         }
     }
-}
-
-/// `struct ifreq` of linux/if.h with flags.
-#[repr(C)]
-struct InterfaceRequest {
-    name: [u8; 16],
-    flags: libc::c_short,
-    rest: [u8; 22],
-}
-
-/// Makes a TAP device; it is gone when the file is closed.
-fn tap(name: &str, mac: [u8; 6]) -> File {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open("/dev/net/tun")
-        .expect("needs /dev/net/tun");
-    let mut request = InterfaceRequest {
-        name: [0; 16],
-        // linux/if_tun.h: IFF_TAP, IFF_NO_PI.
-        flags: 0x0002 | 0x1000,
-        rest: [0; 22],
-    };
-    request.name[..name.len()].copy_from_slice(name.as_bytes());
-    // SAFETY: TUNSETIFF (linux/if_tun.h) takes a `struct ifreq`, of whose size
-    // and layout this one is.
-    let done = unsafe { libc::ioctl(file.as_raw_fd(), 0x4004_54ca, &raw mut request) };
-    assert_eq!(done, 0, "TUNSETIFF: {}", std::io::Error::last_os_error());
-    let mac: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
-    ip(&format!("link set {name} address {}", mac.join(":")));
-    file
-}
-
-fn carrier(tap: &File, on: bool) {
-    let on = libc::c_int::from(on);
-    // SAFETY: TUNSETCARRIER (linux/if_tun.h) takes a pointer to an int.
-    let done = unsafe { libc::ioctl(tap.as_raw_fd(), 0x4004_54e2, &raw const on) };
-    assert_eq!(done, 0, "TUNSETCARRIER: {}", std::io::Error::last_os_error());
 }
 
 /// Makes the kernel tell of a device.

@@ -247,6 +247,7 @@ impl Kernel {
             }
             Step::RemoveRoute(route) => self.state.routes.retain(|other| other != route),
             Step::SetDns(dns) => self.state.dns = Some(dns.clone()),
+            Step::Manager(step) => panic!("no plan of netlink's has {step}"),
             Step::AddRule(_) | Step::RemoveRule(_) | Step::ClearDns => self.rule(step),
         }
         Ok(())

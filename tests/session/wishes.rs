@@ -30,6 +30,9 @@ pub fn settings() -> Settings {
     Settings {
         cellular: CellularSettings::default(),
         providers: Arc::new(Apns(&["safaricom"])),
+        by: a7670e::config::NetworkBy::Netlink,
+        gsm: None,
+        take_dns: true,
         metric: 700,
         dns: DnsScope::Link,
         ipv6: false,

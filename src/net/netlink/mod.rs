@@ -137,7 +137,7 @@ impl Netlink {
                 NLM_F_CREATE | netlink_packet_core::NLM_F_EXCL,
             ),
             Step::RemoveRule(rule) => (Message::DelRule(encode::rule(rule)), 0),
-            Step::SetDns(_) | Step::ClearDns => return Ok(()),
+            Step::SetDns(_) | Step::ClearDns | Step::Manager(_) => return Ok(()),
         };
         self.socket.request(message, NLM_F_ACK | flags)
     }

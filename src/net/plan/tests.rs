@@ -66,6 +66,7 @@ fn others() -> Observed {
         dns: None,
         accept_ra: Some(1),
         ra_metric: Some(1024),
+        manager: None,
     }
 }
 
@@ -96,6 +97,7 @@ fn step(kernel: &mut Observed, step: &Step) {
         Step::RemoveRule(rule) => kernel.rules.retain(|other| other != rule),
         Step::SetDns(dns) => kernel.dns = Some(dns.clone()),
         Step::ClearDns => kernel.dns = None,
+        Step::Manager(step) => panic!("no plan of netlink's has {step}"),
     }
 }
 

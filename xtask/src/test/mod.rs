@@ -61,6 +61,11 @@ pub const PARTS: &[Part] = &[
         run: rust::resolved,
     },
     Part {
+        name: "networkmanager",
+        about: "Debian's NetworkManager configures the modem's link as it is told",
+        run: rust::networkmanager,
+    },
+    Part {
         name: "boot",
         about: "the image boots on the emulated machines and all in it works",
         run: boot::run,

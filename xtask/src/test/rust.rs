@@ -41,6 +41,11 @@ pub fn resolved(ctx: &Context, checks: &mut Checks) -> Result<()> {
     debians(ctx, checks, "a7670e", "resolved")
 }
 
+/// Runs the service beside the image's own version of NetworkManager.
+pub fn networkmanager(ctx: &Context, checks: &mut Checks) -> Result<()> {
+    debians(ctx, checks, "a7670e", "networkmanager")
+}
+
 /// Runs the ignored tests of `package` in tests/`name`.rs, which want the image's
 /// packages for this machine in `A7670E_NAME_ROOT`.
 fn debians(ctx: &Context, checks: &mut Checks, package: &str, name: &str) -> Result<()> {

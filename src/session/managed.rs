@@ -1,0 +1,219 @@
+//! A session whose link NetworkManager configures: it is told what the link is to
+//! be like, and what became of it is read from the kernel.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{LOOK, Session, TICK};
+use crate::config::NetworkBy;
+use crate::net::dhcp::Lease;
+use crate::net::model::{Desired, Ipv6, MAIN_TABLE, Observed, PROTOCOL};
+use crate::net::networkmanager::profile::Profile;
+use crate::net::networkmanager::{self, Seen, Wish};
+use crate::net::plan::Plan;
+
+/// What is known of the part of NetworkManager.
+#[derive(Debug, Default)]
+pub(super) struct Managed {
+    /// The address and what belongs to it, as they are on the link.
+    given: Option<Lease>,
+    /// It is to connect the link anew.
+    anew: bool,
+    /// The link was to be open at the last look.
+    open: bool,
+}
+
+/// What NetworkManager says of the link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagerReport {
+    /// Its version; `null` while it does not run.
+    pub version: Option<String>,
+    /// The link's state, in its words.
+    pub state: Option<String>,
+    /// Its number for why the state is so (`NMDeviceStateReason`).
+    pub reason: Option<u32>,
+    /// UUID of the profile that is active.
+    pub active: Option<String>,
+    /// What it found out about the way to the internet; `null` where it does not
+    /// look.
+    pub connectivity: Option<String>,
+    /// Why it does not do its part.
+    pub trouble: Option<String>,
+}
+
+impl Session {
+    /// Whether NetworkManager configures the link.
+    pub(super) fn is_managed(&self) -> bool {
+        self.settings.by == NetworkBy::NetworkManager
+    }
+
+    /// The lease of which NetworkManager made the link's configuration.
+    pub(super) fn given(&self) -> Option<&Lease> {
+        self.managed.given.as_ref()
+    }
+
+    /// To be connected anew, say because its lease may be stale.
+    pub(super) fn connect_anew(&mut self) {
+        self.managed.anew = true;
+    }
+
+    pub(super) fn connected_anew(&mut self) {
+        self.managed.anew = false;
+    }
+
+    /// The device is gone.
+    pub(super) fn unmanaged(&mut self) {
+        self.managed = Managed::default();
+    }
+
+    /// Takes in what was seen.
+    pub(super) fn managed_seen(&mut self, now: Duration) {
+        let (Some(link), Some(observed)) = (&self.link, &self.observed) else { return };
+        let before = self.managed.given.take();
+        self.managed.given = given(observed, link.index, before);
+        let open = self.may_pass();
+        if open && !std::mem::replace(&mut self.managed.open, open) {
+            self.timers.lease = now;
+        }
+        self.managed.open = open;
+        // NetworkManager's own changes are not all seen in the kernel.
+        let settled = self.managed.given.is_some() == open && self.trouble().is_none();
+        self.next_look = now.saturating_add(if settled { LOOK } else { TICK });
+    }
+
+    /// Whether packets may go through the link: there is no other way to shut it
+    /// than having it down.
+    fn may_pass(&self) -> bool {
+        self.open() && !self.budget.reached()
+    }
+
+    /// Whether the link is to be open now, and for how long it has been so.
+    pub(super) fn managed_desired(&self) -> Option<Desired> {
+        let link = self.link.as_ref()?;
+        let open = self.may_pass();
+        let ipv4 = self.lease_ipv4().filter(|_| open && self.clash.is_none());
+        let metric = self.metric();
+        Some(Desired {
+            link: link.name.clone(),
+            index: link.index,
+            mtu: None,
+            ipv4,
+            metric,
+            default_route: ipv4.map(|_| metric),
+            dns: None,
+            ipv6: if open { Ipv6::Leave } else { Ipv6::Refuse },
+        })
+    }
+
+    fn wish(&self) -> Option<Wish> {
+        let link = self.link.as_ref()?;
+        Some(Wish {
+            link: link.name.clone(),
+            index: link.index,
+            open: self.may_pass(),
+            metric: self.metric(),
+            ipv6: self.settings.ipv6,
+            dns: self.settings.take_dns,
+            anew: self.managed.anew,
+            gsm: self.settings.gsm.clone(),
+        })
+    }
+
+    fn manager(&self) -> Option<&Seen> {
+        self.observed.as_ref()?.manager.as_ref()
+    }
+
+    /// What is still to be done.
+    pub(super) fn managed_pending(&self) -> Option<Plan> {
+        let observed = self.observed.as_ref()?;
+        Some(networkmanager::plan::plan(&self.wish()?, self.manager()?, observed))
+    }
+
+    /// What leaves nothing of ours.
+    pub(super) fn managed_farewell(&self) -> Option<Plan> {
+        let observed = self.observed.as_ref()?;
+        Some(networkmanager::plan::farewell(&self.wish()?, self.manager()?, observed))
+    }
+
+    /// What keeps NetworkManager from doing its part, if anything does.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let link = self.link.as_ref()?;
+        let manager = self.manager()?;
+        if let Some(trouble) = manager.trouble(&link.name) {
+            return Some(trouble);
+        }
+        if self.attempts > 0 && !self.failures.is_empty() {
+            return self.failures.first().map(|failure| failure.reason.clone());
+        }
+        let device = manager.state()?.device.as_ref()?;
+        let active = device.state == networkmanager::ACTIVATED && self.managed.open;
+        let routeless = active && self.managed.given.is_none();
+        routeless.then(|| format!("NetworkManager gave {} no default route", link.name))
+    }
+
+    /// What `plan` shows as wanted.
+    pub(super) fn managed_wanted(&self) -> Vec<String> {
+        let Some(wish) = self.wish().filter(|_| self.is_managed()) else { return Vec::new() };
+        let mut wanted = Vec::new();
+        let device = self.manager().and_then(Seen::state).and_then(|state| state.device.as_ref());
+        if let Some(device) = device {
+            wanted.push(format!("NetworkManager profile {}", Profile::ethernet(&wish, device)));
+        }
+        if let Some(gsm) = &wish.gsm {
+            wanted.push(format!("NetworkManager profile {}", Profile::gsm(&wish, gsm)));
+        }
+        let state = if wish.open { "connected by NetworkManager" } else { "down, and left alone" };
+        wanted.push(state.to_owned());
+        wanted
+    }
+
+    /// For `status` and `why`; `None` where NetworkManager is not asked.
+    pub(super) fn managed_report(&self) -> Option<ManagerReport> {
+        let state = self.manager()?.state();
+        let device = state.and_then(|state| state.device.as_ref());
+        Some(ManagerReport {
+            version: state.map(|state| state.version.clone()),
+            state: device.map(|device| device.words().to_owned()),
+            reason: device.map(|device| device.reason),
+            active: device.and_then(|device| device.active.clone()),
+            connectivity: device.and_then(|device| device.connectivity()).map(str::to_owned),
+            trouble: self.trouble(),
+        })
+    }
+}
+
+/// The address that NetworkManager gave the link, with a default route; what it
+/// does not tell any more is as it was `before`.
+pub(super) fn given(observed: &Observed, index: u32, before: Option<Lease>) -> Option<Lease> {
+    let mut routes = observed.routes.iter().filter(|route| {
+        (route.index, route.table, route.destination.1) == (index, MAIN_TABLE, 0)
+            && route.destination.0.is_ipv4()
+            && route.protocol != PROTOCOL
+    });
+    let of_link =
+        |one: &&crate::net::model::Address| one.index == index && one.protocol != PROTOCOL;
+    let (address, prefix) =
+        observed.addresses.iter().filter(of_link).find_map(|one| match one.address {
+            IpAddr::V4(address) => Some((address, one.prefix)),
+            IpAddr::V6(_) => None,
+        })?;
+    let gateway = match routes.next()?.gateway {
+        Some(IpAddr::V4(gateway)) => Some(gateway),
+        _ => None,
+    };
+    let device = observed.manager.as_ref().and_then(Seen::state);
+    let device = device.and_then(|state| state.device.as_ref());
+    let told = device.map(|device| device.dns.clone()).filter(|dns| !dns.is_empty());
+    let dns: Vec<Ipv4Addr> = told.or_else(|| before.map(|before| before.dns)).unwrap_or_default();
+    Some(Lease {
+        address,
+        prefix,
+        gateway,
+        dns,
+        mtu: None,
+        server: gateway.unwrap_or(address),
+        seconds: u32::MAX,
+    })
+}
