@@ -103,7 +103,7 @@ impl Pair {
                         }
                         self.machine.event(self.now, Event::Bytes(bytes));
                     }
-                    Told::Serial { .. } | Told::Link(_) => {}
+                    Told::Serial { .. } | Told::Link(_) | Told::Packet(_) => {}
                 }
             }
             for action in actions {

@@ -153,7 +153,7 @@ impl Bench {
                     }
                     self.port.write(&bytes).unwrap();
                 }
-                Action::Serial { .. } => {}
+                Action::Serial { .. } | Action::Packet(_) => {}
                 Action::Usb(UsbAction::Attach { mac, .. }) => {
                     self.port.attach().unwrap();
                     let tap = self.wire.attach("wwan0", mac);

@@ -125,7 +125,9 @@ pub fn ours() -> String {
 /// What is there while the modem may be used: one of each, all of the same link.
 pub fn whole() -> Result<(), String> {
     let links = ip("-o link show");
-    let link = links.lines().find(|line| line.contains(": wwan0: ")).ok_or("no wwan0")?;
+    // One end of a pair has the name of the other behind its own.
+    let is_link = |line: &&str| line.contains(": wwan0: ") || line.contains(": wwan0@");
+    let link = links.lines().find(is_link).ok_or("no wwan0")?;
     let index = link.split(':').next().and_then(|index| index.trim().parse::<u32>().ok());
     let table = (7_670_000 + index.ok_or("no index")?).to_string();
     let routes = ip("-4 route show table all proto 167");

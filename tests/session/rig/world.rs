@@ -51,7 +51,7 @@ impl Rig {
                     session.event(clock, Event::Bytes(bytes));
                 }
             }
-            Told::Serial { .. } => {}
+            Told::Serial { .. } | Told::Packet(_) => {}
         }
     }
 

@@ -133,7 +133,7 @@ fn a_link_that_is_shut_is_disconnected_before_it_is_let_go() {
     let remove = plan::Step::RemoveAddress(observed.addresses[0]);
     let shut = plan(&wish, &running(Some(active.clone()), found.clone(), None), &observed);
     let manager = [Step::Disconnect, Step::Manage(false)].map(plan::Step::Manager);
-    assert_eq!(shut.steps, [&manager[..], &[remove.clone()]].concat());
+    assert_eq!(shut.steps, [&manager[..], std::slice::from_ref(&remove)].concat());
     // It died while it was connected: nobody else would.
     for seen in [Seen::Absent, Seen::NoBus("gone".into())] {
         assert_eq!(plan(&wish, &seen, &observed).steps, std::slice::from_ref(&remove));
