@@ -1,3 +1,5 @@
+//! Plans from what NetworkManager may say.
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
