@@ -139,13 +139,11 @@ impl Modem {
     /// The network admits the access point of context 1, or not; that is read
     /// at the attach only, so a new one needs another attach.
     fn found(&mut self) {
-        let apn = self.contexts.get(&1).map_or("", |(_, apn)| apn.as_str());
-        let known = self.profile.cell.apns.iter().any(|it| it.eq_ignore_ascii_case(apn));
         if self.air == Air::Empty {
             return;
         }
         // Missing or unknown APN (TS 24.301 section 9.9.4.4).
-        let refused = if apn.is_empty() || known { None } else { Some(27) };
+        let refused = if self.admits(1) { None } else { Some(27) };
         let (stat, cause) = match (self.air, refused) {
             (Air::Denies(cause), _) => (Stat::Denied, Some(cause)),
             (Air::EmergencyOnly, _) => (Stat::EmergencyOnly, None),
@@ -160,6 +158,13 @@ impl Modem {
             self.say("+CGEV: EPS PDN ACT 1");
             self.receive_waiting();
         }
+    }
+
+    /// Whether the network knows the access point of a context; a blank one it
+    /// chooses itself.
+    pub(super) fn admits(&self, context: u8) -> bool {
+        let apn = self.contexts.get(&context).map_or("", |(_, apn)| apn.as_str());
+        apn.is_empty() || self.profile.cell.apns.iter().any(|it| it.eq_ignore_ascii_case(apn))
     }
 
     pub(super) fn register(&mut self, stat: Stat) {

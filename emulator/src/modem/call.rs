@@ -16,11 +16,17 @@ impl Modem {
     /// `ATD`. A unit that dials for itself refuses (A76XX manual, `AT+DIALMODE`).
     pub(crate) fn dial(&mut self, port: Port, number: &str) -> Outcome {
         let digits = number.strip_prefix(SERVICE).and_then(|rest| rest.strip_suffix('#'));
-        let context = digits.map(|rest| rest.trim_matches('*'));
-        if port != Port::Modem || self.dials || !matches!(context, Some("" | "1")) {
+        let context = digits.and_then(|rest| match rest.trim_matches('*') {
+            "" => Some(1),
+            number => number.parse().ok(),
+        });
+        let kind = context.and_then(|it| self.contexts.get(&it)).map(|(kind, _)| kind.as_str());
+        let (Some(context), Some(kind), Port::Modem, false) = (context, kind, port, self.dials)
+        else {
             return Err(Failure::Error);
-        }
-        if !self.pdn {
+        };
+        // The network gives IPv4 addresses only, and one to each access point.
+        if !self.pdn || !self.admits(context) || kind.eq_ignore_ascii_case("IPV6") {
             return Ok(vec!["NO CARRIER".into()]);
         }
         let host = self.profile.cell.address;
@@ -142,6 +148,8 @@ mod tests {
         for number in ["ATD*98#", "ATD*99***2#", "ATD+254700000001;"] {
             assert!(ask(&mut modem, Port::Modem, number).ends_with(b"ERROR\r\n"), "{number}");
         }
+        ask(&mut modem, Port::At, "AT+CGDCONT=2,\"IP\",\"nowhere\"");
+        assert!(ask(&mut modem, Port::Modem, "ATD*99***2#").ends_with(b"NO CARRIER\r\n"));
         assert!(ask(&mut modem, Port::At, "ATD*99#").ends_with(b"ERROR\r\n"));
         ask(&mut modem, Port::At, "AT+DIALMODE=0");
         assert!(ask(&mut modem, Port::Modem, "ATD*99#").ends_with(b"ERROR\r\n"));

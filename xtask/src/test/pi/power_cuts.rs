@@ -53,6 +53,7 @@ pub fn run(ctx: &Context) -> Result<BTreeMap<String, usize>> {
         modem: Some(Modem::Later),
     };
     let mut machine = Running::boot(ctx, &options)?;
+    machine.wait_running()?;
     machine.run(CONFIG, QUESTION)?.text()?;
     machine.plug(ctx, &Unit { profile: "a7670e-ecm", faults: None, boot_ms: Some(1000) })?;
     let mut accepted = BTreeMap::new();

@@ -22,7 +22,7 @@ pub fn carry_out(ctx: &Context) -> Result<(Vec<Mark>, Result<()>)> {
 }
 
 fn scenario() -> Scenario {
-    let dial = "nmcli connection add type gsm con-name cell ifname '*' apn internet >/dev/null && \
+    let dial = "nmcli connection add type gsm con-name cell ifname '*' apn safaricom >/dev/null && \
         nmcli --wait 90 connection up cell";
     let state = |about, state| {
         run(
