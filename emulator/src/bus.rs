@@ -107,9 +107,13 @@ impl Bus {
             let Some(frame) = self.data.to_host() else { break };
             device.send_frame(frame);
         }
-        while device.has_serial_room(Port::Modem) {
+        // What the modem says reaches the device later, so it is counted here.
+        let mut room = device.serial_room(Port::Modem);
+        while room > 0 {
             let Some(packet) = self.data.to_call() else { break };
             modem.from_network(now, &packet);
+            // At worst every byte is escaped.
+            room = room.saturating_sub(2 * packet.len());
         }
         let (up, down) = self.data.carried();
         if up + down > 0 {

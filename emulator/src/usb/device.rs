@@ -333,11 +333,11 @@ impl Device {
         serial.queue.drain(..over);
     }
 
-    /// Whether there is room for another packet of a call on `port`, with all
-    /// its bytes escaped.
-    pub fn has_serial_room(&self, port: Port) -> bool {
+    /// How many bytes for the host find room on `port`; a quarter of its queue,
+    /// since what is said besides must not push them out.
+    pub fn serial_room(&self, port: Port) -> usize {
         let waiting = self.serial.iter().find(|it| it.port == Some(port)).map(|it| it.queue.len());
-        waiting.is_some_and(|waiting| waiting < SERIAL_QUEUE / 4)
+        waiting.map_or(0, |waiting| (SERIAL_QUEUE / 4).saturating_sub(waiting))
     }
 
     /// Whether there is room for another packet to the host.
