@@ -320,6 +320,59 @@ fn one_that_is_absent_or_refuses_is_named() {
 
 #[test]
 #[ignore = "needs Debian's NetworkManager in A7670E_NETWORKMANAGER_ROOT"]
+fn one_that_is_told_to_leave_the_link_alone_is_named() {
+    if outside("one_that_is_told_to_leave_the_link_alone_is_named") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let main = "[keyfile]\nunmanaged-devices=interface-name:wwan0\n";
+    let mut manager = Manager::new(folder, "", main);
+    let rig = plugged(folder);
+    manager.start();
+    let service = manager.service(folder, CONFIG);
+    service.wait("network-manager");
+    let why = service.ask(&["why"]).unwrap();
+    assert!(why[0]["reason"].as_str().unwrap().contains("unmanaged-devices"), "{why:#}");
+    service.stop();
+    manager.judge_left();
+    drop(rig);
+}
+
+/// Without udev NetworkManager takes each device when it appears: so it is with
+/// one that comes back.
+#[test]
+#[ignore = "needs Debian's NetworkManager in A7670E_NETWORKMANAGER_ROOT"]
+fn without_udev_it_is_matched_by_name_and_comes_back_when_it_was_pulled() {
+    if outside("without_udev_it_is_matched_by_name_and_comes_back_when_it_was_pulled") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let main = "[keyfile]\nunmanaged-devices=interface-name:modem\n";
+    let mut manager = Manager::new(folder, "", main);
+    // By this NetworkManager knows that there is no udev.
+    let remount = ["-o", "remount,bind,ro", "/sys"];
+    assert!(Command::new("mount").args(remount).status().unwrap().success());
+    fs::remove_dir_all("/run/udev").unwrap();
+    manager.start();
+    let rig = Rig::on(Wire::Veth, folder, "a7670e-ecm", 100, "");
+    let service = manager.service(folder, CONFIG);
+    println!("online after {:.1?}", service.wait("online"));
+    let text = fs::read_to_string(format!("{PROFILES}/{PROFILE}.nmconnection")).unwrap();
+    assert!(text.contains("interface-name=wwan0") && !text.contains("path="), "{text}");
+    assert!(service.ask(&["at", "AT+CRESET"]).is_some());
+    service.wait("no-modem");
+    println!("back after {:.1?}", service.wait("online"));
+    wait("the route", || default_route(700));
+    download(1000);
+    service.stop();
+    assert_eq!(manager.profiles(), "");
+    drop(rig);
+}
+
+#[test]
+#[ignore = "needs Debian's NetworkManager in A7670E_NETWORKMANAGER_ROOT"]
 fn from_one_mode_to_the_other_and_gone() {
     if outside("from_one_mode_to_the_other_and_gone") {
         return;

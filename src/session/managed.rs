@@ -148,6 +148,16 @@ impl Session {
             return self.failures.first().map(|failure| failure.reason.clone());
         }
         let device = manager.state()?.device.as_ref()?;
+        let take_over = crate::net::plan::Step::Manager(networkmanager::Step::Manage(true));
+        let asked = self.last_plan.as_ref().is_some_and(|plan| plan.steps.contains(&take_over));
+        if self.attempts > 0 && asked && !device.managed {
+            // Of all that keeps it off, only this is not overruled by asking.
+            return Some(format!(
+                "NetworkManager's own configuration has it leave {0} alone (unmanaged-devices, or \
+                 {0} in /etc/network/interfaces): take that out, or write network.by = \"netlink\"",
+                link.name
+            ));
+        }
         let active = device.state == networkmanager::ACTIVATED && self.managed.open;
         let routeless = active && self.managed.given.is_none();
         routeless.then(|| format!("NetworkManager gave {} no default route", link.name))

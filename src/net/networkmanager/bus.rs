@@ -40,7 +40,7 @@ pub enum ManagerError {
     /// It may not be asked for this.
     #[error("NetworkManager refuses ({0}): {ACTIONS}")]
     Denied(String),
-    /// It has no such device or profile.
+    /// It has no such device, profile, or connection that is up.
     #[error("NetworkManager: {0}")]
     Unknown(String),
     /// It could not.
@@ -61,7 +61,9 @@ impl From<zbus::Error> for ManagerError {
             Some("PermissionDenied" | "AccessDenied" | "NotAuthorized") => {
                 ManagerError::Denied(text)
             }
-            Some("UnknownDevice" | "InvalidConnection") => ManagerError::Unknown(text),
+            Some("UnknownDevice" | "InvalidConnection" | "NotActive") => {
+                ManagerError::Unknown(text)
+            }
             _ => ManagerError::Failed(text),
         }
     }
@@ -148,7 +150,7 @@ pub async fn apply(bus: &Connection, link: &str, step: &Step) -> Result<()> {
         Step::Disconnect => {
             let Some(path) = device_path(bus, link).await? else { return Ok(()) };
             match call(bus, path.as_str(), DEVICE, "Disconnect", &()).await {
-                Err(ManagerError::Failed(_)) => {
+                Err(ManagerError::Unknown(_)) => {
                     tracing::debug!("{link} was not connected by NetworkManager");
                 }
                 other => _ = other?,
