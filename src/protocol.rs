@@ -57,6 +57,9 @@ pub struct Params {
     /// The number of a text message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
+    /// What to ask by USSD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 impl Params {
@@ -91,8 +94,20 @@ pub enum Call {
         /// What.
         call: MessagesCall,
     },
+    /// Ask the network by USSD.
+    Ussd {
+        /// Which modem; none for the only one.
+        modem: Option<UsbPath>,
+        /// What, or the answer to what it asked; none to end the dialogue.
+        text: Option<String>,
+    },
     /// Tell of text messages from now on.
-    Watch,
+    Watch {
+        /// Of which modem; none for all, or the only one.
+        modem: Option<UsbPath>,
+        /// First of those that are kept already, of higher numbers than this.
+        after: Option<u64>,
+    },
 }
 
 /// A reply.
@@ -246,7 +261,18 @@ pub fn parse(line: &[u8]) -> Result<(u64, Call), Reply<()>> {
             None => unknown(id, &method),
         });
     }
-    let Params { modem, command, timeout_s, message, id: number } = request.params;
+    if request.method == "ussd" {
+        let Params { modem, code: text, .. } = request.params.clone();
+        let taken = Params { modem: modem.clone(), code: text.clone(), ..Params::default() };
+        return match taken == request.params {
+            true => Ok((id, Call::Ussd { modem, text })),
+            false => Err(bad(id, "`ussd` takes `modem` and `code` alone".into())),
+        };
+    }
+    let Params { modem, command, timeout_s, message, id: number, code } = request.params;
+    if code.is_some() {
+        return Err(bad(id, format!("`{}` takes no `code`", request.method)));
+    }
     if message.is_some() || number.is_some() {
         let why = format!("`{}` takes neither `message` nor `id`", request.method);
         return Err(bad(id, why));
@@ -273,7 +299,7 @@ pub fn parse(line: &[u8]) -> Result<(u64, Call), Reply<()>> {
 fn unknown(id: u64, method: &str) -> Reply<()> {
     let message = format!(
         "there is no method `{method}`; there are `status`, `at`, `transcript`, `sms-send`, \
-         `sms-list`, `sms-outbox`, `sms-show`, `sms-delete`, `sms-watch`"
+         `sms-list`, `sms-outbox`, `sms-show`, `sms-delete`, `sms-watch`, `ussd`"
     );
     failed(id, FailureCode::UnknownMethod, message)
 }
@@ -347,6 +373,9 @@ mod tests {
         let line = block(r#"    {"v":1,"id":9,"result""#);
         let reply: Reply<SmsList> = serde_json::from_str(&line).unwrap();
         assert_eq!(serde_json::to_string(&reply).unwrap(), line);
+        let line = block(r#"    {"v":1,"id":11,"result""#);
+        let reply: Reply<crate::sms::ussd::Told> = serde_json::from_str(&line).unwrap();
+        assert_eq!(serde_json::to_string(&reply).unwrap(), line);
         let line = block(r#"    {"v":1,"id":10,"modem""#);
         let event: SmsEvent = serde_json::from_str(&line).unwrap();
         assert_eq!(serde_json::to_string(&event).unwrap(), line);
@@ -371,6 +400,9 @@ mod tests {
                 "bad-request",
             ),
             (r#"{"v":1,"id":3,"method":"sms-show"}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"status","params":{"code":"*1#"}}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"sms-list","params":{"code":"*1#"}}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"ussd","params":{"id":1}}"#, 3, "bad-request"),
             (r#"{"v":1,"id":3,"method":"sms-burn"}"#, 3, "unknown-method"),
             (r#"{"v":2,"id":4,"verb":"x"}"#, 4, "unsupported-version"),
             (r#"{"v":1,"id":5,"method":"reboot"}"#, 5, "unknown-method"),

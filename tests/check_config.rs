@@ -54,6 +54,11 @@ fn a_mistake_has_file_line_column_field_and_remedy() {
         ("[cellular]\nuser = \"me\"\n", ":2:1: `cellular.user`: ", "needs `apn`"),
         ("[modem]\npin = { secret = \"739\" }\n", ":2:1: `modem.pin`: ", "four to eight digits"),
         ("[modem]\npin = 7391\n", ":2:7: `modem.pin`: ", "{ secret ="),
+        (
+            "[sms.commands]\nfrom = [\"+1\"]\nkey = { secret = \"7391739173917\" }\n",
+            ":3:1: `sms.commands.key`: ",
+            "16 characters",
+        ),
         ("[modem\n", ":1:7: ", "`]`"),
     ] {
         fs::write(&file, text).unwrap();

@@ -14,8 +14,12 @@ mod common;
 use common::namespace::{ip, outside};
 use common::tree;
 
+#[path = "online/commands.rs"]
+mod commands;
 #[path = "online/kills.rs"]
 mod kills;
+#[path = "online/examples.rs"]
+mod examples;
 #[path = "online/messages.rs"]
 mod messages;
 #[path = "online/rig.rs"]

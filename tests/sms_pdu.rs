@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
+use std::time::Duration;
+
 use a7670e::sms::pdu::{
-    Address, Coding, Date, Deliver, Header, Message, Stamp, Status, StatusReport, Submit, split,
-    to_septets, with_centre,
+    Address, Coding, Date, Deliver, Header, Message, Stamp, Status, StatusReport, Submit,
+    Validity, split,
+    to_hex, to_septets, with_centre,
 };
 use proptest::prelude::*;
 use sms_pdu::gsm_encoding::GsmMessageData;
@@ -144,4 +147,27 @@ fn it_reads_other_header_elements() {
     let component = &decoded.udh.unwrap().components[0];
     assert_eq!((component.id, &component.data[..]), (4, &[0x23, 0xf0][..]));
     assert_eq!(decoded.text.trim_end_matches('@'), "ping");
+}
+
+/// What ModemManager reads in the emulator's tests is what we submit.
+#[test]
+fn the_judged_messages_are_what_we_submit() {
+    let mut ours = String::new();
+    let vectors = include_str!("vectors/submits.txt");
+    for (reference, line) in (1..).zip(vectors.lines()) {
+        let (to, rest) = line.split_once(' ').unwrap();
+        let mut texts = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+        let text = texts.next().unwrap().unwrap();
+        let end = texts.byte_offset();
+        let message = split(&text, None, reference, false).unwrap();
+        let parts = message.parts.iter().map(|part| {
+            let to = Address::number(to).unwrap();
+            let mut submit = Submit::new(to, message.coding, part.clone());
+            submit.validity = Some(Validity::at_least(Duration::from_secs(86_400)));
+            to_hex(&submit.encode().unwrap())
+        });
+        let parts: Vec<String> = parts.collect();
+        ours.push_str(&format!("{to} {} {}\n", &rest[..end], parts.join(" ")));
+    }
+    assert_eq!(ours, vectors, "ours is:\n{ours}");
 }

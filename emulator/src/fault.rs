@@ -171,6 +171,11 @@ pub enum Effect {
         /// Its text.
         text: String,
     },
+    /// The network delivers this message, now or once the modem is registered.
+    Pdu {
+        /// Its octets in hexadecimal, without the service centre's address.
+        octets: String,
+    },
     /// Bytes without meaning appear on the ports.
     Garbage {
         /// So many.

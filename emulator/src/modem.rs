@@ -174,6 +174,8 @@ pub struct Modem {
     /// Every byte comes by itself.
     splits: bool,
     pub(crate) ims: Option<bool>,
+    /// Whether a menu by USSD waits for an answer.
+    pub(crate) ussd_open: bool,
     /// Of the last denial (TS 24.301 section 9.9.3.9).
     pub(crate) cause: Option<u8>,
     /// The default bearer is up.
@@ -249,6 +251,7 @@ impl Modem {
             slow: (Duration::ZERO, Duration::ZERO),
             splits: false,
             ims: profile.at.ims,
+            ussd_open: false,
             cause: None,
             call: None,
             pdn: false,

@@ -97,6 +97,18 @@ pub(super) fn announces_data(line: &str) -> bool {
     })
 }
 
+/// Longest text that is waited for, bytes: 182 characters (TS 23.038 §6.1.2.3) of
+/// four octets at most, in hexadecimal.
+const MAX_OPEN: usize = 1500;
+
+/// Whether the text of a USSD answer goes on with the next line: its quotes are
+/// not closed.
+pub(super) fn goes_on(line: &str) -> bool {
+    after(line, "+CUSD").is_some_and(|rest| {
+        rest.bytes().filter(|byte| *byte == b'"').count() % 2 == 1 && rest.len() < MAX_OPEN
+    })
+}
+
 /// Whether a line is a PDU or a part of one.
 pub(super) fn is_hex(line: &str) -> bool {
     line.len() % 2 == 0 && line.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -29,9 +29,14 @@ Commands:
              Sends a text message, or what standard input has: --report for a
              status report, --validity 1d, --priority high, --flash. It is on
              the disk when the command ends, and is sent as soon as it can be.
-  sms list, outbox, show N, delete N, watch
+  sms list, outbox, show N, delete N, watch [--after N]
              Messages that came and went; watch: a line of JSON for each thing
-             that happens.
+             that happens, with --after first for each that is kept after N.
+  sms code [--key FILE] [--counter N] COMMAND
+             What to send to a device for a command by text message: status,
+             why, reboot, apn NAME (key: /etc/a7670e.key; counter: the clock).
+  ussd CODE|ANSWER|--cancel
+             Asks the network, for example a7670e ussd '*144#', or answers it.
   record FILE  Records what is said on the AT port to FILE, with all that tells
              who you are replaced, for the emulator and for bug reports.
   test [URL] Latency, loss and bandwidth through the modem, within a budget of
@@ -54,7 +59,8 @@ Commands:
 Options of all but run, check-config, forget and net-name:
   --modem PLACE    the modem at this place on the USB bus, for example 1-1.2
   --socket PATH    the control socket (default /run/a7670e/control.sock)
-  --json           status, why, plan, usage, at, test, doctor, sms: JSON, not text
+  --json           status, why, plan, usage, at, test, doctor, sms, ussd: JSON, not
+                   text
   --watch          status, why, signal: again every second, until Ctrl-C
   --timeout S      at: seconds that the modem may take
   --seconds S      record: how long (default 60)
@@ -94,6 +100,8 @@ pub enum Command {
     },
     /// Take away what is left in other programs.
     Forget,
+    /// Make the text of a command by text message.
+    Code(super::code::Wanted),
     /// Rename a network device.
     NetName {
         /// Its present name.
@@ -132,6 +140,8 @@ pub enum Question {
     },
     /// Text messages.
     Sms(super::sms::Wanted),
+    /// Ask the network, or answer it; none ends the dialogue.
+    Ussd(Option<String>),
     /// Ask the modem all there is to ask.
     Doctor,
     /// Record the AT port.
@@ -180,6 +190,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
             Some(extra) => Err(extra.unexpected()),
         },
         "sms" => super::sms::parse(&mut parser),
+        "ussd" => super::ussd::parse(&mut parser),
         "status" | "why" | "plan" | "signal" | "usage" | "metrics" | "doctor" | "at" | "record"
         | "test" => ask(&command, &mut parser),
         other => Err(format!("there is no command `{other}`").into()),
@@ -346,6 +357,7 @@ mod tests {
             config::PROVISIONING,
             crate::state::FOLDER,
             DEFAULT_TARGET,
+            crate::cli::code::KEY,
         ];
         for default in defaults {
             assert!(HELP.contains(default), "{default}");

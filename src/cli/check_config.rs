@@ -100,11 +100,19 @@ impl fmt::Display for Summary<'_> {
         }
         match sms.enabled {
             true if sms.per_hour > 0 => {
-                writeln!(f, "text messages {} an hour at most", sms.per_hour)
+                writeln!(f, "text messages {} an hour at most", sms.per_hour)?;
             }
-            true => writeln!(f, "text messages without a limit"),
-            false => writeln!(f, "text messages switched off"),
+            true => writeln!(f, "text messages without a limit")?,
+            false => writeln!(f, "text messages switched off")?,
         }
+        if let Some((line, limit)) = sms.program() {
+            writeln!(f, "  each runs   {}, for {} s at most", line.join(" "), limit.as_secs())?;
+        }
+        if let Some(commands) = &sms.commands {
+            let key = secret(Some(&commands.key));
+            writeln!(f, "  commands    from {} senders, key {key}", commands.from.len())?;
+        }
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ mod args;
 mod at;
 mod check_config;
 mod client;
+mod code;
 mod doctor;
 mod forget;
 mod metrics;
@@ -14,6 +15,7 @@ mod sms;
 mod status;
 mod test;
 mod usage;
+mod ussd;
 mod why;
 
 use std::io::IsTerminal;
@@ -58,6 +60,7 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Command::Ask(question, asked) => ask(&question, &asked),
         Command::CheckConfig { file } => check_config::run(file.as_deref()),
         Command::Forget => forget::run(),
+        Command::Code(wanted) => code::run(&wanted),
         Command::NetName { device } => link_name::rename(Path::new("/sys"), &device),
     };
     match done {
@@ -84,6 +87,7 @@ fn ask(question: &Question, asked: &Asked) -> Result<()> {
             return test::test(&mut client, asked, target, *bytes);
         }
         Question::Sms(wanted) => return sms::run(&mut client, asked, wanted),
+        Question::Ussd(code) => return ussd::run(&mut client, asked, code.as_deref()),
         Question::Doctor => return doctor::doctor(&mut client, asked),
         Question::Status => status::render,
         Question::Why => why::render,

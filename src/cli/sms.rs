@@ -32,8 +32,8 @@ pub enum Wanted {
     Show(u64),
     /// Forget one.
     Delete(u64),
-    /// Tell what happens, for ever.
-    Watch,
+    /// Tell what happens, for ever; first of those that are kept, of higher numbers.
+    Watch(Option<u64>),
 }
 
 /// Reads what follows `sms`.
@@ -42,15 +42,18 @@ pub fn parse(parser: &mut Parser) -> Result<Command, Error> {
         Some(Value(name)) => name.string()?,
         Some(Short('h') | Long("help")) => return Ok(Command::Help),
         Some(other) => return Err(other.unexpected()),
-        None => return Err("sms needs send, list, show, delete, watch or outbox".into()),
+        None => return Err("sms needs send, list, show, delete, watch, outbox or code".into()),
     };
+    if name == "code" {
+        return super::code::parse(parser);
+    }
     if !["send", "list", "show", "delete", "watch", "outbox"].contains(&name.as_str()) {
         return Err(format!("there is no `sms {name}`").into());
     }
     let mut asked =
         Asked { socket: protocol::SOCKET.into(), modem: None, json: false, watch: false };
     let mut text = Text::default();
-    let mut word: Option<String> = None;
+    let (mut word, mut after): (Option<String>, Option<u64>) = (None, None);
     while let Some(arg) = parser.next()? {
         match (arg, name.as_str()) {
             (Long("socket"), _) => asked.socket = parser.value()?.into(),
@@ -77,6 +80,7 @@ pub fn parse(parser: &mut Parser) -> Result<Command, Error> {
                     }
                 };
             }
+            (Long("after"), "watch") => after = Some(parser.value()?.parse()?),
             (Value(value), "send" | "show" | "delete") if word.is_none() => {
                 word = Some(value.string()?);
             }
@@ -99,7 +103,7 @@ pub fn parse(parser: &mut Parser) -> Result<Command, Error> {
         "show" => Wanted::Show(number(word)?),
         "delete" => Wanted::Delete(number(word)?),
         "outbox" => Wanted::Outbox,
-        "watch" => Wanted::Watch,
+        "watch" => Wanted::Watch(after),
         _ => Wanted::List,
     };
     Ok(Command::Ask(Question::Sms(wanted), asked))
@@ -126,7 +130,10 @@ pub fn run(client: &mut Client, asked: &Asked, wanted: &Wanted) -> Result<()> {
             params.id = Some(*id);
             if matches!(wanted, Wanted::Show(_)) { "sms-show" } else { "sms-delete" }
         }
-        Wanted::Watch => return watch(client),
+        Wanted::Watch(after) => {
+            params.id = *after;
+            return watch(client, params);
+        }
     };
     let SmsList { mut messages, mut more } = client.ask(method, params.clone(), Duration::ZERO)?;
     // A list is told a page at a time; other answers are whole, or too long to be
@@ -164,8 +171,8 @@ fn from_input() -> Result<String> {
 }
 
 /// A line of JSON for each thing that happens.
-fn watch(client: &mut Client) -> Result<()> {
-    let _: Watching = client.ask("sms-watch", Params::default(), Duration::ZERO)?;
+fn watch(client: &mut Client, params: Params) -> Result<()> {
+    let _: Watching = client.ask("sms-watch", params, Duration::ZERO)?;
     loop {
         let event: SmsEvent = client.next_line()?;
         write_out(&super::line(&event)?)?;
@@ -269,7 +276,8 @@ mod tests {
         assert_eq!(parsed(line), Ok(Wanted::Send(text)));
         assert_eq!(parsed("sms list --json"), Ok(Wanted::List));
         assert_eq!(parsed("sms outbox"), Ok(Wanted::Outbox));
-        assert_eq!(parsed("sms watch"), Ok(Wanted::Watch));
+        assert_eq!(parsed("sms watch"), Ok(Wanted::Watch(None)));
+        assert_eq!(parsed("sms watch --after 7"), Ok(Wanted::Watch(Some(7))));
         assert_eq!(parsed("sms show 7"), Ok(Wanted::Show(7)));
         assert_eq!(parsed("sms delete 7"), Ok(Wanted::Delete(7)));
         for (line, word) in [

@@ -54,6 +54,9 @@ pub enum ConfigError {
     /// A PIN is none.
     #[error("`modem.pin`: must be four to eight digits")]
     BadPin,
+    /// The key for commands is too short.
+    #[error("`sms.commands.key`: must have {KEY_CHARACTERS} characters at least")]
+    ShortKey,
 }
 
 /// Parses one file's text; `path` is for errors. Pure.
@@ -129,8 +132,12 @@ fn read<'a>(
 /// The first thing that is wrong.
 pub fn check(config: &Path, provisioning: &Path) -> Result<Config, ConfigError> {
     let (whole, texts) = read(config, provisioning)?;
-    match whole.cellular_settings() {
+    match whole.cellular_settings().and_then(|_| whole.command_key()) {
         Ok(_) => Ok(whole),
+        Err(ConfigError::ShortKey) => {
+            let message = format!("must have {KEY_CHARACTERS} characters at least");
+            Err(wrong_field(&texts, config, "sms.commands.key", &message))
+        }
         // Here, unlike later, it is known where it stands.
         Err(ConfigError::BadPin) => {
             Err(wrong_field(&texts, config, "modem.pin", "must be four to eight digits"))
@@ -145,14 +152,15 @@ impl Config {
     /// # Errors
     /// A secret cannot be read, may be read by others, or is none.
     pub fn cellular_settings(&self) -> Result<CellularSettings, ConfigError> {
-        let pin = self.modem.pin.as_ref().map(reveal).transpose()?;
+        let pin = self.modem.pin.as_ref().map(SecretValue::reveal).transpose()?;
         let is_pin =
             |pin: &str| (4..=8).contains(&pin.len()) && pin.bytes().all(|b| b.is_ascii_digit());
         if pin.as_ref().is_some_and(|pin| !is_pin(pin.reveal())) {
             return Err(ConfigError::BadPin);
         }
         let cellular = &self.cellular;
-        let password = cellular.password.as_ref().map(reveal).transpose()?.unwrap_or_default();
+        let password =
+            cellular.password.as_ref().map(SecretValue::reveal).transpose()?.unwrap_or_default();
         let user = cellular.user.as_ref().map_or("", |user| user.as_str());
         let kinds: &[Auth] = match cellular.auth {
             AuthChoice::Auto if user.is_empty() => &[Auth::None],
@@ -215,24 +223,50 @@ impl Providers for ProviderFile {
     }
 }
 
-fn reveal(value: &SecretValue) -> Result<Secret, ConfigError> {
-    let path = match value {
-        SecretValue::Inline(secret) => return Ok(secret.clone()),
-        SecretValue::File(path) => path,
-    };
-    let unreadable = |error| ConfigError::Unreadable { path: path.clone(), error };
-    let file = File::open(path).map_err(unreadable)?;
-    if file.metadata().map_err(unreadable)?.mode() & 0o077 != 0 {
-        return Err(ConfigError::Exposed(path.clone()));
+/// Fewest characters of the key for commands by text message: 16 letters and
+/// digits at random have 95 bits. A short code that somebody recorded lets keys be
+/// tried at leisure.
+const KEY_CHARACTERS: usize = 16;
+
+impl Config {
+    /// The key for commands by text message; `None` when there are none.
+    ///
+    /// # Errors
+    /// It cannot be read, may be read by others, or is too short.
+    pub fn command_key(&self) -> Result<Option<Secret>, ConfigError> {
+        let Some(commands) = &self.sms.commands else { return Ok(None) };
+        let key = commands.key.reveal()?;
+        if key.reveal().len() < KEY_CHARACTERS {
+            return Err(ConfigError::ShortKey);
+        }
+        Ok(Some(key))
     }
-    let mut text = String::new();
-    file.take(MAX_FILE).read_to_string(&mut text).map_err(unreadable)?;
-    let text = text.trim();
-    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"');
-    if text.is_empty() || text.len() > 100 || !plain {
-        return Err(ConfigError::NoSecret(path.clone()));
+}
+
+impl SecretValue {
+    /// The secret, read from its file if it is in one.
+    ///
+    /// # Errors
+    /// The file cannot be read, may be read by others, or has none.
+    pub fn reveal(&self) -> Result<Secret, ConfigError> {
+        let path = match self {
+            SecretValue::Inline(secret) => return Ok(secret.clone()),
+            SecretValue::File(path) => path,
+        };
+        let unreadable = |error| ConfigError::Unreadable { path: path.clone(), error };
+        let file = File::open(path).map_err(unreadable)?;
+        if file.metadata().map_err(unreadable)?.mode() & 0o077 != 0 {
+            return Err(ConfigError::Exposed(path.clone()));
+        }
+        let mut text = String::new();
+        file.take(MAX_FILE).read_to_string(&mut text).map_err(unreadable)?;
+        let text = text.trim();
+        let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"');
+        if text.is_empty() || text.len() > 100 || !plain {
+            return Err(ConfigError::NoSecret(path.clone()));
+        }
+        Ok(Secret::new(text))
     }
-    Ok(Secret::new(text))
 }
 
 fn text(path: &Path) -> Result<Option<String>, ConfigError> {

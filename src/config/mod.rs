@@ -31,5 +31,5 @@ pub const PROVISIONING: &str = "/boot/firmware/a7670e.toml";
 
 /// Whether the field's value is a [`SecretValue`].
 fn is_secret(name: &str) -> bool {
-    matches!(name, "pin" | "password")
+    matches!(name, "pin" | "password" | "key")
 }

@@ -1,7 +1,10 @@
 //! `[sms]`: text messages.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Deserializer, de};
 
+use super::secret::SecretValue;
 use crate::sms::spool::{Lists, OnUnknown, Pattern, Settings};
 
 /// `[sms]`.
@@ -30,6 +33,24 @@ pub struct Sms {
     pub allow_from: Option<Vec<Pattern>>,
     /// Who is not.
     pub deny_from: Vec<Pattern>,
+    /// A program that is run for each message that came, and its arguments.
+    #[serde(deserialize_with = "line")]
+    pub hook: Option<Vec<String>>,
+    /// How long it may take.
+    pub hook_timeout: Span,
+    /// Commands to this device; none when it is left out.
+    pub commands: Option<Commands>,
+}
+
+/// `[sms.commands]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Commands {
+    /// Whose messages may be commands.
+    #[serde(deserialize_with = "senders")]
+    pub from: Vec<Pattern>,
+    /// The key that their codes are made with.
+    pub key: SecretValue,
 }
 
 impl Default for Sms {
@@ -46,6 +67,9 @@ impl Default for Sms {
             deny_to: Vec::new(),
             allow_from: None,
             deny_from: Vec::new(),
+            hook: None,
+            hook_timeout: Span(30),
+            commands: None,
         }
     }
 }
@@ -62,7 +86,15 @@ impl Sms {
             per_hour: self.per_hour,
             patience: self.parts_timeout.0,
             keep: self.keep as usize,
+            program: self.hook.is_some(),
+            commanders: self.commands.as_ref().map(|commands| commands.from.clone()),
         })
+    }
+
+    /// The program with its arguments, and how long it may take.
+    #[must_use]
+    pub fn program(&self) -> Option<(Vec<String>, Duration)> {
+        Some((self.hook.clone()?, Duration::from_secs(self.hook_timeout.0)))
     }
 }
 
@@ -71,6 +103,25 @@ fn some<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
         0 => Err(de::Error::custom("must be 1 at least: what comes is kept before it is told of")),
         keep => Ok(keep),
     }
+}
+
+fn line<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    let line = Vec::<String>::deserialize(from)?;
+    let whole = line.iter().all(|word| !word.contains('\0'));
+    match line.first() {
+        Some(program) if program.starts_with('/') && whole => Ok(Some(line)),
+        _ => Err(de::Error::custom(
+            "must be a program with its whole path, and its arguments: [\"/usr/local/bin/x\", \"a\"]",
+        )),
+    }
+}
+
+fn senders<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Pattern>, D::Error> {
+    let senders = Vec::<Pattern>::deserialize(from)?;
+    if senders.is_empty() {
+        return Err(de::Error::custom("must have one number at least"));
+    }
+    Ok(senders)
 }
 
 /// A length of time in seconds: `"90s"`, `"30m"`, `"12h"`, `"1d"`, `"2w"`.

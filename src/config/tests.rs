@@ -80,6 +80,10 @@ fn errors_have_place_and_remedy() {
         ),
         ("[sms]\nvalidity = \"1\"\n", "x.toml:2:12: `sms.validity`: ", "\"1d\""),
         ("[sms]\nkeep = 0\n", "x.toml:2:8: `sms.keep`: ", "1 at least"),
+        ("[sms]\nhook = [\"x\"]\n", "x.toml:2:8: `sms.hook`: ", "whole path"),
+        ("[sms]\nhook = []\n", "x.toml:2:8: `sms.hook`: ", "whole path"),
+        ("[sms.commands]\nfrom = []\nkey.secret = \"1\"\n", "x.toml:2:8: ", "one number at least"),
+        ("[sms.commands]\nfrom = [\"+1\"]\n", "x.toml:1:1: ", "`key`"),
         ("[sms]\nallow_to = [\"+2*9\"]\n", "x.toml:2:12: `sms.allow_to`: ", "+2547*"),
         ("[data\n", "x.toml:1:6: ", "]"),
     ] {
@@ -161,8 +165,17 @@ fn the_example_has_every_key_and_the_defaults_where_it_says_so() {
     let bare = Config::default();
     assert_eq!((&config.policy, &config.network), (&bare.policy, &bare.network));
     let table: toml::Table = text.parse().unwrap();
-    let parts =
-        ["modem", "cellular", "network", "network.probe", "policy", "recovery", "data", "sms"];
+    let parts = [
+        "modem",
+        "cellular",
+        "network",
+        "network.probe",
+        "policy",
+        "recovery",
+        "data",
+        "sms",
+        "sms.commands",
+    ];
     for part in parts {
         // The refusal of an unknown key names all that there are.
         let refusal = error(&format!("[{part}]\nzzz = 1\n"));

@@ -19,6 +19,7 @@ use crate::net::probe::{self, Target};
 use crate::net::solicit::solicit;
 use crate::policy::ladder::Rung;
 use crate::session::{Action, Event};
+use crate::sms::desk::Message;
 
 /// Wait after the kernel gave no list of the network.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -34,7 +35,7 @@ impl Task {
             }
             let mut silenced = false;
             for action in actions {
-                if silenced && matches!(action, Action::Write(_) | Action::Tell(_)) {
+                if silenced && waits(&action) {
                     continue;
                 }
                 match action {
@@ -98,6 +99,12 @@ impl Task {
             Action::LoadMessages => self.load_messages(),
             // Nobody listens: as well.
             Action::Tell(news) => _ = self.shared.news.send((self.path.clone(), *news)),
+            // One at a time; the desk asks again.
+            Action::RunProgram(_) if self.by_text.program.is_some() => {}
+            Action::RunProgram(message) => self.run_program(*message),
+            Action::Obey { id, text } => self.obey(id, &text),
+            // Nobody waits for it: as well.
+            Action::Ussd(told) => _ = self.shared.by_text.ussd.send((self.path.clone(), told)),
             Action::Keep(history) => {
                 let kept = self.files.keep(&history);
                 self.tried_is_kept = kept.is_ok();
@@ -123,6 +130,13 @@ impl Task {
             Action::Say(text) => tracing::info!("modem at {}: {text}", self.path),
             Action::Changed => {}
         }
+    }
+
+    fn run_program(&mut self, message: Message) {
+        let (id, path) = (message.id, self.path.clone());
+        let Some(program) = self.shared.by_text.program.clone() else { return };
+        let work = async move { (id, program.run(path, message).await) };
+        self.by_text.program = Some(Box::pin(work));
     }
 
     fn listen(&mut self) {
@@ -166,4 +180,12 @@ impl Task {
         self.probe =
             Some(Box::pin(async move { probe::io::probe(&link, &servers, &target, id).await }));
     }
+}
+
+/// Whether what could not be kept must come before it.
+fn waits(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Write(_) | Action::Tell(_) | Action::RunProgram(_) | Action::Obey { .. }
+    )
 }

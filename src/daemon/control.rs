@@ -13,8 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast;
 use tokio::time::timeout;
 
-use super::registry::Reader;
-use crate::modem::usb_path::UsbPath;
+use super::registry::{Reader, Watch};
 use crate::protocol::{FailureCode, MAX_LINE, Reply, SmsEvent, VERSION, failed};
 use crate::sms::desk::News;
 
@@ -103,8 +102,30 @@ pub async fn serve(mut stream: UnixStream, reader: &Reader) -> Result<()> {
         // Before the answer: from that on nothing is missed.
         let watch = reader.watch(&line);
         send(&mut writer, &reader.answer(&line).await).await?;
-        if let Some((id, news)) = watch {
-            return follow(&mut lines, &mut writer, id, news).await;
+        if let Some(watch) = watch {
+            tell_kept(&mut writer, reader, &watch).await?;
+            return follow(&mut lines, &mut writer, watch).await;
+        }
+    }
+}
+
+/// Tells a client of the messages that are kept already, if it wants to know.
+async fn tell_kept(
+    writer: &mut tokio::net::unix::WriteHalf<'_>,
+    reader: &Reader,
+    watch: &Watch,
+) -> Result<()> {
+    let (Some(modem), Some(mut after)) = (&watch.modem, watch.after) else { return Ok(()) };
+    loop {
+        let page = reader.page(modem, after).await.context("the messages cannot be read")?;
+        for message in page.messages {
+            after = message.id;
+            let news = News { event: "kept".to_owned(), message };
+            let event = SmsEvent { v: VERSION, id: watch.id, modem: modem.clone(), news };
+            send(writer, &serde_json::to_vec(&event)?).await?;
+        }
+        if !page.more {
+            return Ok(());
         }
     }
 }
@@ -113,13 +134,14 @@ pub async fn serve(mut stream: UnixStream, reader: &Reader) -> Result<()> {
 async fn follow(
     lines: &mut (impl AsyncRead + Unpin),
     writer: &mut tokio::net::unix::WriteHalf<'_>,
-    id: u64,
-    mut news: broadcast::Receiver<(UsbPath, News)>,
+    watch: Watch,
 ) -> Result<()> {
+    let Watch { id, modem: wanted, mut news, .. } = watch;
     let mut heard = [0; 256];
     loop {
         tokio::select! {
             told = news.recv() => match told {
+                Ok((modem, _)) if wanted.as_ref().is_some_and(|wanted| *wanted != modem) => {}
                 Ok((modem, news)) => {
                     let event = SmsEvent { v: VERSION, id, modem, news };
                     send(writer, &serde_json::to_vec(&event)?).await?;

@@ -8,6 +8,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::adopt::{self, Owner};
+use super::obey::Chosen;
 use crate::modem::machine::Memory;
 use crate::modem::usb_path::UsbPath;
 use crate::policy::budget::Usage;
@@ -22,9 +24,11 @@ pub struct Files {
     memory: StateFile,
     history: StateFile,
     usage: StateFile,
+    chosen: StateFile,
     /// Of messages, and where; not there until it could be opened.
     messages: Option<Store<Folder>>,
     place: PathBuf,
+    state: PathBuf,
 }
 
 impl Files {
@@ -33,14 +37,17 @@ impl Files {
     /// # Errors
     /// The folder cannot be made.
     pub fn new(folder: &Path, modem: &UsbPath) -> Result<Files> {
+        let state = folder.to_owned();
         let folder: PathBuf = folder.join(modem.to_string());
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Files {
             memory: StateFile::new(&folder, "memory", 1),
             history: StateFile::new(&folder, "history", 1),
             usage: StateFile::new(&folder, "usage", 1),
+            chosen: StateFile::new(&folder, "chosen", 1),
             messages: None,
             place: folder.join("sms"),
+            state,
         })
     }
 
@@ -114,6 +121,45 @@ impl Files {
     /// The card is full or broken.
     pub fn keep(&self, history: &History) -> Result<()> {
         Ok(self.history.save(history)?)
+    }
+
+    /// Takes over messages of this owner from places that are free; how many, and
+    /// which are left at such places.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn claim(
+        &mut self,
+        modem: &UsbPath,
+        owner: &Owner,
+        free: impl Fn(&str) -> bool + Copy,
+    ) -> Result<(usize, Vec<(String, usize)>)> {
+        // The folder is there once the store is.
+        self.messages()?;
+        let taken = adopt::claim(&self.state, &modem.to_string(), owner, free)?;
+        Ok((taken, adopt::left(&self.state, free)?))
+    }
+
+    /// Leaves the messages to whoever claims them.
+    pub fn leave_messages(&mut self) {
+        self.messages = None;
+    }
+
+    /// The access point that a command has chosen; the configuration's when it
+    /// cannot be read.
+    pub fn chosen(&self) -> Chosen {
+        load(&self.chosen).unwrap_or_else(|error| {
+            tracing::error!("{error:#}");
+            Chosen::default()
+        })
+    }
+
+    /// Keeps it.
+    ///
+    /// # Errors
+    /// The card is full or broken.
+    pub fn choose(&self, chosen: &Chosen) -> Result<()> {
+        Ok(self.chosen.save(chosen)?)
     }
 
     /// Keeps the count of data. Told of, and no more, when it cannot be.

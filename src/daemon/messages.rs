@@ -1,6 +1,7 @@
 //! Text messages of one modem: what clients ask for, and what to do when the
 //! disk fails.
 
+use super::adopt::Owner;
 use super::task::Task;
 use crate::protocol::{MessagesCall, SmsList};
 use crate::session::Action;
@@ -61,6 +62,60 @@ impl Task {
         false
     }
 
+    /// Messages stay with the modem: while it is away they are free for the place
+    /// where it turns up, and once it has said who it is it takes along what is its
+    /// own.
+    pub(super) fn follow_modem(&mut self) {
+        let present = self.device.is_some();
+        if present == self.by_text.parked {
+            self.by_text.parked = !present;
+            if present {
+                self.shared.by_text.in_use().insert(self.path.to_string());
+                self.load_messages();
+            } else {
+                self.shared.by_text.in_use().remove(&self.path.to_string());
+                self.session.park_messages(self.shared.clock());
+                self.files.leave_messages();
+                self.by_text.owner = None;
+            }
+        }
+        let identity = self.session.modem_state().map(|state| &state.identity);
+        let known = identity.filter(|identity| present && identity.iccid.is_some());
+        let Some(owner) = known
+            .map(|identity| Owner { iccid: identity.iccid.clone(), imei: identity.imei.clone() })
+        else {
+            return;
+        };
+        // A part that is being sent would be taken for one whose answer was lost.
+        let idle = self.session.messages().is_some_and(Desk::is_idle);
+        if idle && self.by_text.owner.as_ref() != Some(&owner) {
+            self.claim(owner);
+        }
+    }
+
+    fn claim(&mut self, owner: Owner) {
+        let in_use = self.shared.by_text.in_use().clone();
+        let claimed = self.files.claim(&self.path, &owner, |place| !in_use.contains(place));
+        self.by_text.owner = Some(owner);
+        match claimed {
+            Ok((taken, left)) => {
+                for (place, count) in left {
+                    tracing::warn!(
+                        "{count} messages wait for the SIM or the modem that was at {place}"
+                    );
+                }
+                if taken > 0 {
+                    tracing::info!("modem at {}: brought {taken} messages along", self.path);
+                    self.load_messages();
+                }
+            }
+            Err(error) => {
+                tracing::error!("modem at {}: {error:#}", self.path);
+                self.load_messages();
+            }
+        }
+    }
+
     /// Goes on from what is on the disk, or not at all while it cannot be read.
     pub(super) fn load_messages(&mut self) {
         let clock = self.shared.clock();
@@ -83,7 +138,7 @@ fn later(desk: &Desk, after: u64) -> impl Iterator<Item = Message> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs;
     use std::path::Path;
     use std::sync::Arc;
@@ -92,13 +147,14 @@ mod tests {
 
     use super::*;
     use crate::config::{ProviderFile, parse};
+    use crate::daemon::by_text::ByText;
     use crate::daemon::climb::Tools;
     use crate::daemon::task::Shared;
-    use crate::session::{DnsScope, Settings};
+    use crate::session::{Device, DnsScope, Event, Settings};
     use crate::sms::pdu::Address;
     use crate::sms::spool::{Priority, SendRequest};
 
-    fn task(folder: &Path) -> Task {
+    pub(in crate::daemon) fn task(folder: &Path) -> Task {
         let config = parse(Path::new("x"), "").unwrap();
         let providers = Arc::new(ProviderFile::default());
         let settings = Settings::of(&config, providers, DnsScope::None).unwrap();
@@ -110,6 +166,7 @@ mod tests {
             bus: OnceCell::new(),
             start: tokio::time::Instant::now(),
             news: broadcast::channel(16).0,
+            by_text: ByText::new(None, None),
         };
         Task::new("1-1".parse().unwrap(), Arc::new(shared), settings, folder).unwrap()
     }
@@ -149,6 +206,53 @@ mod tests {
         assert!(ids(&mut task).is_empty());
         let accepted = task.messages(both()).unwrap();
         assert_eq!((accepted.messages.len(), ids(&mut task).len()), (2, 2));
+    }
+
+    #[test]
+    fn messages_go_along_to_another_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = task(folder.path());
+        let owner = |sim: &str| Owner { iccid: Some(sim.to_owned()), imei: None };
+        let device = || {
+            let link = None;
+            let kind = crate::modem::catalogue::NetKind::Ecm;
+            Some(Device { model: "A76XX".to_owned(), kind, port: None, held: false, link })
+        };
+        let plug = |task: &mut Task, device: Option<Device>| {
+            task.device = device;
+            let clock = task.shared.clock();
+            task.session.event(clock, Event::Device(task.device.clone()));
+            _ = task.carry_out();
+            task.follow_modem();
+            _ = task.carry_out();
+        };
+        plug(&mut first, device());
+        first.claim(owner("sim"));
+        let id = first.messages(MessagesCall::Send(vec![request("20123")])).unwrap().messages[0].id;
+        let shared = Arc::clone(&first.shared);
+        let settings = first.by_text.settings.clone();
+        let mut second =
+            Task::new("1-2".parse().unwrap(), shared, settings, folder.path()).unwrap();
+        plug(&mut second, device());
+        let all = |task: &mut Task| {
+            let list = task.messages(MessagesCall::List(0)).unwrap();
+            list.messages.iter().map(|message| message.id).collect::<Vec<_>>()
+        };
+        // The first is still there.
+        second.claim(owner("sim"));
+        assert_eq!((all(&mut first), all(&mut second)), (vec![id], vec![]));
+        plug(&mut first, None);
+        let refused = first.messages(MessagesCall::List(0)).unwrap_err();
+        assert!(refused.to_string().contains("not plugged in"), "{refused}");
+        second.claim(owner("another"));
+        assert!(all(&mut second).is_empty());
+        second.claim(owner("sim"));
+        assert_eq!(all(&mut second), [id]);
+        // The first comes back, with another SIM.
+        plug(&mut first, device());
+        first.claim(owner("another"));
+        assert!(all(&mut first).is_empty());
+        assert_eq!(all(&mut second), [id]);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! that a loop that hangs is a service that gets restarted.
 
 mod act;
+mod adopt;
+mod by_text;
 mod climb;
 mod control;
 mod cut;
@@ -14,8 +16,10 @@ pub mod log;
 mod messages;
 mod modemmanager;
 mod network;
+mod obey;
 mod port;
 mod power;
+mod program;
 mod recording;
 mod registry;
 mod rival;
@@ -23,6 +27,7 @@ mod sysfs;
 mod systemd;
 mod task;
 mod uevent;
+mod ussd;
 
 use std::path::PathBuf;
 use std::time::Duration;

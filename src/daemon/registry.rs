@@ -12,10 +12,13 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::Options;
+use super::by_text::ByText;
 use super::climb::Tools;
 use super::control::encode;
 use super::network;
+use super::obey::Commands;
 use super::power::Supply;
+use super::program::Program;
 use super::task::{Order, Shared, Task};
 use crate::config::{self, Config, ProviderFile};
 use crate::modem::catalogue::Role;
@@ -24,7 +27,8 @@ use crate::modem::usb_path::UsbPath;
 use crate::net::dns::Dns;
 use crate::net::dns::file::ResolvFile;
 use crate::protocol::{
-    self, Call, DaemonStatus, FailureCode, ModemStatus, Reply, Status, Transcript, Watching,
+    self, Call, DaemonStatus, FailureCode, MessagesCall, ModemStatus, Reply, SmsList, Status,
+    Transcript, Watching,
 };
 use crate::session::{Device, DnsScope, Settings};
 use crate::sms::desk::{News, NotDone};
@@ -50,9 +54,22 @@ pub struct Registry {
 }
 
 /// A client's view.
+#[derive(Clone)]
 pub struct Reader {
     known: watch::Receiver<Known>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// A client that wants to be told of messages.
+pub struct Watch {
+    /// The number of its request.
+    pub id: u64,
+    /// Of which modem; none for all.
+    pub modem: Option<UsbPath>,
+    /// Of those that are kept, too, of higher numbers.
+    pub after: Option<u64>,
+    /// What happens.
+    pub news: broadcast::Receiver<(UsbPath, News)>,
 }
 
 impl Registry {
@@ -76,6 +93,9 @@ impl Registry {
             Some(_) => DnsScope::Link,
         };
         let settings = Settings::of(config, Arc::new(ProviderFile::default()), scope)?;
+        let program = config.sms.program().map(|(line, limit)| Program { line, limit });
+        let key = config.command_key()?;
+        let commands = key.map(|key| Commands::new(key, &options.state)).transpose()?;
         let shared = Shared {
             tools: Tools {
                 sysfs: options.sysfs.clone(),
@@ -88,6 +108,7 @@ impl Registry {
             bus: OnceCell::new(),
             start: Instant::now(),
             news: broadcast::channel(NEWS).0,
+            by_text: ByText::new(program, commands),
         };
         let shared = Arc::new(shared);
         if !manages {
@@ -240,8 +261,17 @@ impl Reader {
                     Err(reply) => encode(&reply),
                 }
             }
+            Call::Ussd { modem, text } => {
+                match self.ussd(id, modem.as_ref(), text.as_deref()).await {
+                    Ok(told) => encode(&protocol::done(id, told)),
+                    Err(reply) => encode(&reply),
+                }
+            }
             // Before: it is answered by more than a line.
-            Call::Watch => encode(&protocol::done(id, Watching { watching: true })),
+            Call::Watch { modem, after } => match self.watched(id, modem.as_ref(), after) {
+                Ok(_) => encode(&protocol::done(id, Watching { watching: true })),
+                Err(reply) => encode(&reply),
+            },
             Call::Transcript { modem } => {
                 let (answer, text) = oneshot::channel();
                 let sent = self.send(id, modem.as_ref(), Order::Transcript(answer));
@@ -260,34 +290,65 @@ impl Reader {
         }
     }
 
-    /// The news of messages from now on, if the line asks for them, and the
-    /// number of the request.
-    pub fn watch(&self, line: &[u8]) -> Option<(u64, broadcast::Receiver<(UsbPath, News)>)> {
-        match protocol::parse(line) {
-            Ok((id, Call::Watch)) => Some((id, self.shared.news.subscribe())),
-            _ => None,
+    /// The news of messages from now on, if the line asks for them.
+    pub fn watch(&self, line: &[u8]) -> Option<Watch> {
+        let Ok((id, Call::Watch { modem, after })) = protocol::parse(line) else { return None };
+        let modem = self.watched(id, modem.as_ref(), after).ok()?;
+        Some(Watch { id, modem, after, news: self.shared.news.subscribe() })
+    }
+
+    /// Whose news are meant: all modems', unless one is named or numbers are, which
+    /// each modem has of its own.
+    fn watched(
+        &self,
+        id: u64,
+        modem: Option<&UsbPath>,
+        after: Option<u64>,
+    ) -> Result<Option<UsbPath>, Reply<()>> {
+        match (modem, after) {
+            (None, None) => Ok(None),
+            _ => self.place(id, modem).map(Some),
         }
     }
 
-    fn send(&self, id: u64, modem: Option<&UsbPath>, order: Order) -> Result<(), Reply<()>> {
+    /// The next page of the messages that a modem keeps; none when it cannot tell.
+    pub async fn page(&self, modem: &UsbPath, after: u64) -> Option<SmsList> {
+        let (answer, page) = oneshot::channel();
+        let order = Order::Messages(MessagesCall::List(after), answer);
+        self.send(0, Some(modem), order).ok()?;
+        page.await.ok()?.ok()
+    }
+
+    /// Gives an order to a modem's task.
+    pub(super) fn send(
+        &self,
+        id: u64,
+        modem: Option<&UsbPath>,
+        order: Order,
+    ) -> Result<(), Reply<()>> {
+        let path = self.place(id, modem)?;
+        match self.known.borrow().tasks.get(&path).map(|task| task.send(order)) {
+            Some(Ok(())) => Ok(()),
+            _ => Err(no_modem(id)),
+        }
+    }
+
+    /// Which modem is meant.
+    pub(super) fn place(&self, id: u64, modem: Option<&UsbPath>) -> Result<UsbPath, Reply<()>> {
         let known = self.known.borrow();
         let present =
             |path: &UsbPath| known.inventory.modems.iter().any(|modem| modem.usb_path == *path);
         let refuse = |message: String| Err(protocol::failed(id, FailureCode::NoModem, message));
-        let path = match (modem, &known.inventory.modems[..]) {
-            (Some(path), _) if present(path) => path,
-            (Some(path), _) => return refuse(format!("there is no modem at {path}")),
-            (None, [only]) => &only.usb_path,
-            (None, []) => return refuse("no modem is plugged in".into()),
+        match (modem, &known.inventory.modems[..]) {
+            (Some(path), _) if present(path) => Ok(path.clone()),
+            (Some(path), _) => refuse(format!("there is no modem at {path}")),
+            (None, [only]) => Ok(only.usb_path.clone()),
+            (None, []) => refuse("no modem is plugged in".into()),
             (None, all) => {
                 let places: Vec<String> =
                     all.iter().map(|modem| modem.usb_path.to_string()).collect();
-                return refuse(format!("which modem? There are {}", places.join(", ")));
+                refuse(format!("which modem? There are {}", places.join(", ")))
             }
-        };
-        match known.tasks.get(path).map(|task| task.send(order)) {
-            Some(Ok(())) => Ok(()),
-            _ => Err(no_modem(id)),
         }
     }
 

@@ -14,9 +14,11 @@ use anyhow::Result;
 use tokio::sync::{OnceCell, broadcast, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use super::by_text::{ByText, UnderWay};
 use super::climb::Tools;
 use super::kept::Files;
 use super::network;
+use super::obey;
 use super::port::Port;
 use super::recording::Recording;
 use super::rival::Rival;
@@ -44,6 +46,8 @@ pub struct Shared {
     pub start: Instant,
     /// What becomes of text messages, for whoever listens.
     pub news: broadcast::Sender<(UsbPath, News)>,
+    /// What text messages set in motion.
+    pub by_text: ByText,
 }
 
 impl Shared {
@@ -104,6 +108,7 @@ pub struct Task {
     pub(super) device: Option<Device>,
     pub(super) rival: Rival,
     pub(super) probe_id: u16,
+    pub(super) by_text: UnderWay,
 }
 
 impl Task {
@@ -118,7 +123,14 @@ impl Task {
         folder: &Path,
     ) -> Result<Task> {
         let mut files = Files::new(folder, &path)?;
-        let session = Session::new(settings, files.load()?);
+        let kept = files.load()?;
+        // What was on trial is so again.
+        let chosen = files.chosen();
+        let session = Session::new(obey::with(&settings, &chosen), kept);
+        let mut by_text = UnderWay::new(settings);
+        shared.by_text.in_use().insert(path.to_string());
+        let now = shared.clock().now;
+        by_text.trial = chosen.trial.map(|_| now.saturating_add(obey::TRIAL));
         Ok(Task {
             path,
             shared,
@@ -138,6 +150,7 @@ impl Task {
             device: None,
             rival: Rival::new(),
             probe_id: std::process::id() as u16,
+            by_text,
         })
     }
 
@@ -147,6 +160,9 @@ impl Task {
     /// What the session asks for cannot be kept.
     pub async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> Result<()> {
         loop {
+            _ = self.carry_out();
+            self.command_turn();
+            self.follow_modem();
             _ = self.carry_out();
             let due = self.shared.start + self.session.next_event();
             let mut event = None;
@@ -173,6 +189,7 @@ impl Task {
                         tracing::warn!("modem at {}: {error:#}", self.path);
                     }
                 }
+                came = self.by_text.next(self.shared.start) => self.came(came),
                 () = self.rival.settle(&self.shared, &self.path), if self.device.is_some() => {
                     event = Some(Event::Device(self.presented()));
                 }
@@ -224,7 +241,7 @@ impl Task {
     }
 
     /// The device, without its port while ModemManager may have it.
-    fn presented(&self) -> Option<Device> {
+    pub(super) fn presented(&self) -> Option<Device> {
         let device = self.device.clone()?;
         Some(match self.rival.is_settled() {
             true => device,

@@ -106,9 +106,9 @@ const MOST: usize = 100;
 
 /// What a request for `sms-…` asks for; `Err(None)`: there is no such method.
 pub(super) fn parse(request: Request) -> Result<(u64, Call), Option<String>> {
-    let Params { modem, command, timeout_s, message, id } = request.params;
+    let Params { modem, command, timeout_s, message, id, code } = request.params;
     let method = request.method;
-    let odd = command.is_some() || timeout_s.is_some();
+    let odd = command.is_some() || timeout_s.is_some() || code.is_some();
     let call = match (method.as_str(), message, id) {
         _ if odd => return Err(Some(format!("`{method}` takes no such parameter"))),
         ("sms-send", Some(text), None) => MessagesCall::Send(requests(&text)?),
@@ -120,7 +120,7 @@ pub(super) fn parse(request: Request) -> Result<(u64, Call), Option<String>> {
         ("sms-show" | "sms-delete", _, None) => {
             return Err(Some(format!("`{method}` needs `id`")));
         }
-        ("sms-watch", None, None) if modem.is_none() => return Ok((request.id, Call::Watch)),
+        ("sms-watch", None, after) => return Ok((request.id, Call::Watch { modem, after })),
         ("sms-send" | "sms-list" | "sms-outbox" | "sms-show" | "sms-delete" | "sms-watch", ..) => {
             return Err(Some(format!("`{method}` takes no such parameter")));
         }

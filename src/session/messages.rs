@@ -7,7 +7,7 @@ use super::{Action, Clock, Path, Port, REOPEN, Session};
 use crate::at::AtError;
 use crate::at::reply::{SimState, Stat};
 use crate::modem::machine::{self, Phase};
-use crate::sms::desk::{self, Desk, Message, NotDone, Time};
+use crate::sms::desk::{self, Desk, Ended, Message, NotDone, Time};
 use crate::sms::spool::{Kept, SendRequest, Settings};
 
 /// Marks the desk's commands among those of people.
@@ -142,21 +142,56 @@ impl Session {
         Ok(())
     }
 
+    /// The program for a message has ended.
+    pub fn program_ended(&mut self, clock: Clock, id: u64, ended: Ended) {
+        if let Ok(desk) = self.desk.desk() {
+            desk.ran(time(clock), id, ended);
+            self.settle(clock);
+        }
+    }
+
+    /// A command by text message was obeyed or refused; what to answer, if
+    /// anything. The number of the answer, if it is accepted.
+    pub fn obeyed(&mut self, clock: Clock, id: u64, answer: Option<String>) -> Option<u64> {
+        let sent = self.desk.desk().ok()?.obeyed(time(clock), id, answer);
+        self.settle(clock);
+        sent
+    }
+
+    /// Answers a message that came earlier.
+    pub fn answer_message(&mut self, clock: Clock, id: u64, text: String) {
+        if let Ok(desk) = self.desk.desk() {
+            _ = desk.answer(time(clock), id, text);
+            self.settle(clock);
+        }
+    }
+
     /// After a message could not be kept: what is on the disk counts.
     pub fn restore_messages(&mut self, clock: Clock, kept: Kept) {
         self.desk.time = time(clock);
         if let Some(desk) = &mut self.desk.desk {
             desk.restore(self.desk.time, kept);
         }
-        if self.desk.stopped.take().is_some() {
+        if let Some((again, _)) = self.desk.stopped.take() {
             self.desk.tell(desk::Event::Registered(self.desk.registered));
             let open = if self.desk.open { desk::Event::Ready } else { desk::Event::Gone };
             self.desk.tell(open);
-            self.actions.push(Action::Say("text messages go on".to_owned()));
+            if again != Duration::MAX {
+                self.actions.push(Action::Say("text messages go on".to_owned()));
+            }
         }
         // What waits in the port's queue is taken back at once: the next byte from
         // the modem may let it go.
         self.settle(clock);
+    }
+
+    /// The modem is away, and may turn up elsewhere with its messages: nothing is
+    /// done until [`Session::restore_messages`].
+    pub fn park_messages(&mut self, clock: Clock) {
+        self.stop_messages(clock, "the modem is not plugged in".to_owned());
+        if let Some((again, _)) = &mut self.desk.stopped {
+            *again = Duration::MAX;
+        }
     }
 
     /// What is on the disk cannot be read, and why: nothing is done until
@@ -195,6 +230,10 @@ impl Session {
                     desk::Action::Forget(id) => self.actions.push(Action::ForgetMessage(id)),
                     desk::Action::Tell(news) => self.actions.push(Action::Tell(Box::new(news))),
                     desk::Action::Say(text) => self.actions.push(Action::Say(text)),
+                    desk::Action::Run(message) => self.actions.push(Action::RunProgram(message)),
+                    desk::Action::Obey { id, text } => {
+                        self.actions.push(Action::Obey { id, text });
+                    }
                     desk::Action::Cancel(id) => {
                         self.tell(clock.now, machine::Event::Cancel { id: id | OURS });
                     }
@@ -242,7 +281,10 @@ impl Session {
                 machine::Action::Answer { id, result } => {
                     self.actions.push(Action::Answer { id, result });
                 }
-                machine::Action::Message(urc) => self.desk.tell(desk::Event::Urc(urc)),
+                machine::Action::Message(urc) => match urc.after("+CUSD") {
+                    Some(told) => self.actions.push(Action::Ussd(told.to_owned())),
+                    None => self.desk.tell(desk::Event::Urc(urc)),
+                },
                 machine::Action::Remember(memory) => {
                     self.kept_memory = memory.clone();
                     self.actions.push(Action::Remember(memory));

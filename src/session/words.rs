@@ -11,7 +11,7 @@ use crate::net::plan::{Plan, Step};
 use crate::net::probe::{Outcome, Target};
 use crate::policy::budget::Usage;
 use crate::policy::ladder::{History, Rung};
-use crate::sms::desk::News;
+use crate::sms::desk::{Message, News};
 use crate::sms::spool;
 
 /// Time and date. They may jump apart: the date is set when the network comes.
@@ -144,6 +144,18 @@ pub enum Action {
     LoadMessages,
     /// Tell whoever listens what became of a message.
     Tell(Box<News>),
+    /// Run the owner's program for a message that came;
+    /// [`super::Session::program_ended`].
+    RunProgram(Box<Message>),
+    /// Judge this text and do what it says; [`super::Session::obeyed`].
+    Obey {
+        /// Its message.
+        id: u64,
+        /// What it says.
+        text: String,
+    },
+    /// The network's answer to USSD came: what follows `+CUSD:`.
+    Ussd(String),
     /// A line for the log: the verdict is another, or a rung is used.
     Say(String),
     /// [`Session::report`] has news.

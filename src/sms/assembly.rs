@@ -74,6 +74,19 @@ pub struct Incoming {
     pub state: Completeness,
     /// From someone who is not listened to: kept, and not told of.
     pub blocked: bool,
+    /// What is still to be done with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Due>,
+}
+
+/// What is to be done with a message besides telling of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Due {
+    /// The owner's program is to be run.
+    Program,
+    /// It may be a command to this device.
+    Command,
 }
 
 impl Incoming {
@@ -190,6 +203,7 @@ impl Assembly {
             parts: BTreeMap::from([(number, part)]),
             state: if whole { Completeness::Whole } else { Completeness::Partial },
             blocked: false,
+            due: None,
         };
         self.messages.insert(id, message);
         Taken::New(id)

@@ -5,6 +5,8 @@
 //! parts for one modem.
 
 pub mod assembly;
+pub mod commands;
 pub mod desk;
 pub mod pdu;
 pub mod spool;
+pub mod ussd;

@@ -22,19 +22,21 @@ per_hour = 0
 keep = 5000
 "#;
 
-/// How many go each way while the service is killed.
-const EACH: usize = 90;
+/// How many go each way while the service is killed: 90, or `A7670E_MESSAGES`.
+fn each() -> usize {
+    std::env::var("A7670E_MESSAGES").map_or(90, |number| number.parse().expect("a number"))
+}
 
 fn sms(service: &Service, arguments: &[&str]) -> Option<Value> {
     service.ask(&[&["sms"], arguments].concat())
 }
 
-fn list(service: &Service) -> Vec<Value> {
+pub fn list(service: &Service) -> Vec<Value> {
     let all = sms(service, &["list"]).unwrap_or_default();
     all.as_array().cloned().unwrap_or_default()
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < DEADLINE, "{what}");
@@ -115,7 +117,8 @@ fn killed_while_it_sends_and_receives_it_loses_and_doubles_nothing() {
         (random >> 16) % below
     };
     let (mut accepted, mut doubtful, mut kills) = (BTreeMap::new(), Vec::new(), 0);
-    for number in 0..EACH {
+    let each = each();
+    for number in 0..each {
         let text = format!("message number {number}.");
         match sms(&service, &["send", "--to", "+254700000001", &text]) {
             Some(answer) => _ = accepted.insert(answer[0]["id"].as_u64().unwrap(), text),
@@ -142,7 +145,7 @@ fn killed_while_it_sends_and_receives_it_loses_and_doubles_nothing() {
         (open, all.iter().filter(|one| one["direction"] == "in").count())
     };
     let start = Instant::now();
-    while done(&service) != (0, EACH) {
+    while done(&service) != (0, each) {
         assert!(start.elapsed() < DEADLINE * 2, "{:?}", done(&service));
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -161,15 +164,17 @@ fn killed_while_it_sends_and_receives_it_loses_and_doubles_nothing() {
         *table.entry(state.to_owned()).or_default() += 1;
     }
     assert!(doubtful.iter().all(|text| copies(text) <= 1));
-    for number in 0..EACH {
+    for number in 0..each {
         let text = format!("to you {number}.");
         let count = all.iter().filter(|one| one["text"] == text.as_str()).count();
         assert_eq!(count, 1, "{text} was kept {count} times");
     }
-    println!(
-        "{EACH} messages each way, {kills} times killed: {table:?}, {} not accepted",
-        doubtful.len()
-    );
+    println!("{each} messages each way, {kills} times killed");
+    for (state, count) in &table {
+        println!("  sent      {state:<12} {count}");
+    }
+    println!("  sent      not accepted {}", doubtful.len());
+    println!("  received  whole        {each}");
     assert!(kills > 20 && !accepted.is_empty());
     service.stop();
     drop(rig);

@@ -47,14 +47,18 @@ pub struct Rig {
 impl Rig {
     /// A modem of this profile that answers after `boot_ms`; plugged in at once.
     pub fn new(root: &Path, profile: &str, boot_ms: u64, faults: &str) -> Rig {
-        Rig::on(Wire::Tap, root, profile, boot_ms, faults)
+        Rig::of(Wire::Tap, root, Profile::load(profile).unwrap(), boot_ms, faults)
     }
 
     /// The same with this for its network function.
     pub fn on(wire: Wire, root: &Path, profile: &str, boot_ms: u64, faults: &str) -> Rig {
+        Rig::of(wire, root, Profile::load(profile).unwrap(), boot_ms, faults)
+    }
+
+    /// One of this make.
+    pub fn of(wire: Wire, root: &Path, mut profile: Profile, boot_ms: u64, faults: &str) -> Rig {
         tree(&root.join("sys"));
         fs::create_dir_all(root.join("dev")).unwrap();
-        let mut profile = Profile::load(profile).unwrap();
         profile.timing = profile.timing.scaled(boot_ms);
         let modem = Modem::new(profile, FaultScript::parse(faults).unwrap(), 7);
         let stop = Arc::new(AtomicBool::new(false));

@@ -53,17 +53,32 @@ impl Modem {
             },
             // With IMS on the question would go a way that does not exist.
             "+CUSD" if set => match (command.number(0), command.text(1)) {
-                _ if self.ims == Some(true) => Err(Failure::Error),
+                _ if self.ims == Some(true) || !self.profile.at.sms => Err(Failure::Error),
                 _ if !self.stat.registered() => Err(Failure::Cme(30)),
-                (Some(1), Some(_)) => {
-                    let text = format!("+CUSD: 0,\"{}\",15", self.profile.cell.ussd);
-                    self.say_later(USSD_AFTER, text);
+                (Some(1), Some(said)) => {
+                    let answer = self.ussd_answer(said);
+                    self.say_later(USSD_AFTER, answer);
+                    ok()
+                }
+                (Some(2), _) => {
+                    self.ussd_open = false;
                     ok()
                 }
                 _ => ok(),
             },
             _ => return None,
         })
+    }
+
+    /// `*100#` has a menu, of two lines as menus have; all else is a question for
+    /// the balance.
+    fn ussd_answer(&mut self, said: &str) -> String {
+        let was_open = std::mem::replace(&mut self.ussd_open, said == "*100#");
+        match (self.ussd_open, was_open) {
+            (true, _) => "+CUSD: 1,\"1 Data\r\n2 Calls\",15".to_owned(),
+            (false, true) => format!("+CUSD: 0,\"You chose {said}\",15"),
+            (false, false) => format!("+CUSD: 0,\"{}\",15", self.profile.cell.ussd),
+        }
     }
 
     /// VERIFY and UNBLOCK without a PIN ask for the tries that are left

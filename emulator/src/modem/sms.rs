@@ -34,6 +34,14 @@ impl Modem {
         self.receive_waiting();
     }
 
+    /// The service centre has this message.
+    pub(super) fn arrives(&mut self, tpdu: Vec<u8>) {
+        if !tpdu.is_empty() {
+            self.waiting.push_back(tpdu);
+            self.receive_waiting();
+        }
+    }
+
     /// Takes what waits at the service centre, while there is room for it.
     pub(crate) fn receive_waiting(&mut self) {
         while self.stat.registered() && self.profile.at.sms {

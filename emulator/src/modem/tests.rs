@@ -314,6 +314,15 @@ fn questions_by_ussd_need_ims_off() {
     assert!(ask(&mut modem, "AT+CUSD=1,\"*144#\",15").contains("ERROR"));
     ask(&mut modem, "AT*IMSRCFG=\"switch\",\"off\"");
     assert!(ask(&mut modem, "AT+CUSD=1,\"*144#\",15").contains("OK"));
+    let mut answer = |said: &str| {
+        ask(&mut modem, &format!("AT+CUSD=1,\"{said}\",15"));
+        modem.advance(modem.now + at(600));
+        heard(&mut modem, Port::At)
+    };
+    assert!(answer("*100#").contains("+CUSD: 1,\"1 Data\r\n2 Calls\",15"));
+    assert!(answer("2").contains("You chose 2"));
+    assert!(answer("2").contains("Your balance"));
+    assert!(ask(&mut booted("a7670e-lnxy"), "AT+CUSD=1,\"*144#\",15").contains("ERROR"));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::command::Command;
 use super::framer::{Framer, Line};
 use super::result::Final;
-use super::urc::{Urc, announces_data, is_hex, is_urc};
+use super::urc::{Urc, announces_data, goes_on, is_hex, is_urc};
 use flight::Flight;
 use probe::{Probe, Step};
 
@@ -108,6 +108,8 @@ pub struct Channel {
     flight: Option<Flight>,
     /// A code whose PDU is on the next line.
     announced: Option<String>,
+    /// A code whose text goes on with the next line.
+    open: Option<String>,
     /// Probes that ended in [`Output::Reopen`], one after the other.
     reopened: u32,
     silent_since: Option<Duration>,
@@ -123,6 +125,7 @@ impl Default for Channel {
             queue: VecDeque::new(),
             flight: None,
             announced: None,
+            open: None,
             reopened: 0,
             silent_since: None,
             next_id: 1,
@@ -182,7 +185,7 @@ impl Channel {
         self.fail_all(&AtError::PortClosed);
         self.mode = Mode::Closed;
         self.framer.clear();
-        self.announced = None;
+        (self.announced, self.open) = (None, None);
     }
 
     /// Bytes came from the port.
@@ -273,6 +276,9 @@ impl Channel {
             self.restarted(now, line);
             return;
         }
+        if let Some(open) = self.open.take() {
+            return self.code(format!("{open}\n{line}"));
+        }
         let result = Final::parse(&line);
         match &mut self.mode {
             Mode::Closed => {}
@@ -303,6 +309,8 @@ impl Channel {
     fn code(&mut self, line: String) {
         if announces_data(&line) {
             self.announced = Some(line);
+        } else if goes_on(&line) {
+            self.open = Some(line);
         } else {
             self.urc(line);
         }

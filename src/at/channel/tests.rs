@@ -83,6 +83,23 @@ fn a_code_in_the_middle_of_a_reply_is_told_apart() {
 }
 
 #[test]
+fn the_text_of_a_code_may_have_lines() {
+    let mut channel = ready();
+    let id = channel.submit(at(0), Command::new("AT+CSQ"));
+    drain(&mut channel);
+    channel.receive(at(5), b"+CUSD: 1,\"1 Data\r\n2 OK\r\nOK\",15\r\n+CSQ: 20,99\r\nOK\r\n");
+    let menu = urc("+CUSD: 1,\"1 Data\n2 OK\nOK\",15");
+    assert_eq!(drain(&mut channel), [menu, done(id, &["+CSQ: 20,99"], 5)]);
+    // One that never ends takes no more than it may have.
+    channel.receive(at(6), b"+CUSD: 1,\"x\r\n");
+    for _ in 0..200 {
+        channel.receive(at(7), b"0123456789\r\n");
+    }
+    let told = drain(&mut channel);
+    assert!(matches!(&told[0], Output::Urc(urc) if urc.line.len() < 2000), "{told:?}");
+}
+
+#[test]
 fn a_line_that_may_be_reply_or_code_is_judged_by_who_asked() {
     let mut channel = ready();
     // Nobody asked.

@@ -30,9 +30,10 @@ use crate::at::{AtError, Channel, Command, Done, Output, Reply, Urc};
 /// Changes come as codes; this is for what codes do not say, and for lost ones.
 const POLL_EVERY: Duration = Duration::from_secs(30);
 
-/// How codes about text messages begin (TS 27.005 §3.4.1; SIMCom's own for the
-/// moment from which on the SIM's messages can be read).
-const MESSAGES: &[&str] = &["+CMTI:", "+CMT:", "+CDSI:", "+CDS:", "SMS DONE", "SMS READY"];
+/// How codes about text messages and USSD begin (TS 27.005 §3.4.1, TS 27.007 §7.15;
+/// SIMCom's own for the moment from which on the SIM's messages can be read).
+const MESSAGES: &[&str] =
+    &["+CMTI:", "+CMT:", "+CDSI:", "+CDS:", "+CUSD:", "SMS DONE", "SMS READY"];
 
 /// What the machine is told.
 #[derive(Debug, Clone)]
@@ -106,7 +107,7 @@ pub enum Action {
         /// What came of it.
         result: Result<Reply, AtError>,
     },
-    /// The modem told of a text message.
+    /// The modem told of a text message, or of USSD.
     Message(Urc),
     /// Keep this, before anything that follows is done.
     Remember(Memory),

@@ -53,6 +53,8 @@ pub enum Source {
     Database,
     /// The modem's own setting.
     Modem,
+    /// A command by text message.
+    Sms,
 }
 
 /// One way into the provider's network.

@@ -399,9 +399,10 @@ impl Desk {
         if let Some(message) = self.inbox.get_mut(id) {
             message.blocked = blocked;
         }
-        self.keep_in(id);
-        if self.inbox.get(id).is_some_and(|message| message.state == Completeness::Whole) {
-            self.tell_in(id);
+        match self.inbox.get(id).map(|message| message.state) {
+            // It was handed on with gaps already.
+            Some(Completeness::Incomplete) => self.keep_in(id),
+            _ => self.came(id),
         }
     }
 

@@ -8,6 +8,7 @@
 //! - One job at a time: the answer that is waited for is known.
 
 mod answers;
+mod came;
 mod dialogue;
 mod requests;
 #[cfg(test)]
@@ -18,11 +19,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::at::{AtError, Command, Reply, Urc};
-use crate::sms::assembly::{Assembly, Completeness};
+use crate::sms::assembly::{Assembly, Completeness, Incoming};
 use crate::sms::spool::{Kept, Outbox, Record, Refusal, Settings};
 use answers::Listed;
 use dialogue::{Job, Memory};
 
+pub use came::Ended;
 pub use requests::{NotDone, Support};
 pub use view::{Message, News};
 
@@ -88,6 +90,15 @@ pub enum Action {
     /// Take that command back, if it is not with the modem yet; its answer is of
     /// no interest.
     Cancel(u64),
+    /// Run the owner's program for this message; answered by [`Desk::ran`].
+    Run(Box<Message>),
+    /// Judge this text and do what it says; answered by [`Desk::obeyed`].
+    Obey {
+        /// Its message.
+        id: u64,
+        /// What it says.
+        text: String,
+    },
     /// Tell whoever listens.
     Tell(News),
     /// A line for the log.
@@ -131,6 +142,7 @@ pub struct Desk {
     busy: Option<(u64, Job)>,
     prompted: bool,
     commands: u64,
+    due: came::InHand,
     actions: Vec<Action>,
 }
 
@@ -164,6 +176,7 @@ impl Desk {
             busy: None,
             prompted: false,
             commands: 0,
+            due: came::InHand::default(),
             actions: Vec::new(),
         };
         desk.fill(kept);
@@ -200,6 +213,7 @@ impl Desk {
         if let Some((id, _)) = self.busy.take() {
             self.actions.push(Action::Cancel(id));
         }
+        self.due = came::InHand::default();
         self.fill(kept);
         self.paused = time.now.saturating_add(DISK_AGAIN);
         self.sweep_at = self.paused;
@@ -229,19 +243,20 @@ impl Desk {
             self.tell_out(id);
         }
         for id in self.inbox.expire(time.wall, self.settings.patience) {
-            self.keep_in(id);
-            self.tell_in(id);
+            self.came(id);
         }
         for id in self.outbox.surplus(time.wall) {
             self.outbox.remove(id);
             self.actions.push(Action::Forget(id));
         }
-        let whole = self.inbox.messages().filter(|one| one.state != Completeness::Partial);
+        let done = |one: &&Incoming| one.state != Completeness::Partial && one.due.is_none();
+        let whole = self.inbox.messages().filter(done);
         let whole: Vec<u64> = whole.map(|one| one.id).collect();
         for id in &whole[..whole.len().saturating_sub(self.settings.keep)] {
             self.inbox.remove(*id);
             self.actions.push(Action::Forget(*id));
         }
+        self.hand_on(time);
         self.work(time);
     }
 
@@ -252,6 +267,7 @@ impl Desk {
             time.now.saturating_add(Duration::from_secs(wall.saturating_sub(time.wall)))
         };
         let missing = self.inbox.next_expiry(self.settings.patience).map(from_wall);
+        let missing = missing.into_iter().chain(self.next_program()).min();
         let outgoing = self.outbox.next_event(time.wall).map(from_wall);
         if !self.ready || self.busy.is_some() {
             // Nothing can be sent, but what waits may grow too old.
@@ -272,6 +288,12 @@ impl Desk {
     /// What to do, in order.
     pub fn take(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
+    }
+
+    /// Whether no command of its own is on its way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.busy.is_none()
     }
 
     /// Whether this modem has short messages.
@@ -306,13 +328,6 @@ impl Desk {
     fn tell_out(&mut self, id: u64) {
         if let Some(message) = self.outbox.get(id) {
             self.actions.push(Action::Tell(News::sent(message)));
-        }
-    }
-
-    /// Tells of a message that came, unless its sender is not listened to.
-    fn tell_in(&mut self, id: u64) {
-        if let Some(message) = self.inbox.get(id).filter(|message| !message.blocked) {
-            self.actions.push(Action::Tell(News::received(message)));
         }
     }
 }

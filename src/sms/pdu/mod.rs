@@ -35,6 +35,7 @@ pub use deliver::Deliver;
 pub use header::{Concat, Element, Header};
 pub use hex::{from_hex, to_hex};
 pub use report::{Fate, Status, StatusReport};
+pub use septets::from_packed;
 pub use split::{Message, TooLong, split};
 pub use stamp::{Date, Stamp};
 pub use submit::Submit;

@@ -15,6 +15,18 @@ pub(super) fn pack(septets: &[u8], skip: usize) -> Vec<u8> {
     out
 }
 
+/// The text of packed septets that fill their octets as USSD has them: seven bits
+/// that are left over are a carriage return (TS 23.038 §6.1.2.3.1).
+#[must_use]
+pub fn from_packed(octets: &[u8]) -> String {
+    let count = octets.len() * 8 / 7;
+    let mut text = super::from_septets(&unpack(octets, 0, count));
+    if count % 8 == 0 && text.ends_with('\r') {
+        text.pop();
+    }
+    text
+}
+
 /// Takes septets out, from number `skip` to before number `end`. Octets that
 /// are not there count as zero.
 pub(super) fn unpack(octets: &[u8], skip: usize, end: usize) -> Vec<u8> {

@@ -23,7 +23,9 @@ impl TryFrom<String> for Pattern {
 }
 
 impl Pattern {
-    fn matches(&self, address: &Address) -> bool {
+    /// Whether it is this number or name, or one that begins so.
+    #[must_use]
+    pub fn matches(&self, address: &Address) -> bool {
         let shown = address.to_string();
         match self.0.strip_suffix('*') {
             Some(start) => shown.starts_with(start),

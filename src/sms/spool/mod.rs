@@ -85,6 +85,10 @@ pub struct Settings {
     pub patience: u64,
     /// How many messages that are done with are kept, of each direction.
     pub keep: usize,
+    /// Whether there is a program to run for each message that came.
+    pub program: bool,
+    /// Whose messages may be commands; `None` when nobody's may.
+    pub commanders: Option<Vec<Pattern>>,
 }
 
 impl Default for Settings {
@@ -97,6 +101,8 @@ impl Default for Settings {
             per_hour: 60,
             patience: 86_400,
             keep: 200,
+            program: false,
+            commanders: None,
         }
     }
 }

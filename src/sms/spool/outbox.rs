@@ -143,6 +143,7 @@ impl Outbox {
         let validity = request.validity.unwrap_or(self.settings.validity);
         let message = Outgoing {
             id,
+            reference: None,
             to: request.to,
             text: request.text,
             class: request.class,
@@ -346,7 +347,7 @@ impl Outbox {
 /// Length and hexadecimal digits of a part.
 fn pdu(message: &Outgoing, part: usize, wall: u64) -> Result<(usize, String), EncodeError> {
     // Numbers rise, so that 256 long texts in a row have different references.
-    let reference = (message.id & 0xff) as u16;
+    let reference = message.reference.unwrap_or((message.id & 0xff) as u8).into();
     let whole = split(&message.text, message.class, reference, false);
     let parts = whole.map_err(|TooLong(parts)| EncodeError::TooLong(parts * 140))?;
     let data = parts.parts.into_iter().nth(part).ok_or(EncodeError::Header)?;

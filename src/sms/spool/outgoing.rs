@@ -74,6 +74,9 @@ impl PartState {
 pub struct Outgoing {
     /// Our number for it.
     pub id: u64,
+    /// What its parts are numbered by, if not by that: it had another number before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<u8>,
     /// To whom.
     pub to: Address,
     /// The text.

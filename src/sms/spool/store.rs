@@ -79,10 +79,13 @@ impl<D: Disk> Store<D> {
             let bytes = self.disk.read(&name).map_err(|source| failed(&name, source))?;
             let problem = if name == NUMBERS {
                 read(&bytes).map(|numbers| kept.numbers = numbers)
-            } else if stem.starts_with("out-") {
-                read(&bytes).map(|message| kept.outgoing.push(message))
-            } else if stem.starts_with("in-") {
-                read(&bytes).map(|message| kept.incoming.push(message))
+            } else if let Some(number) = stem.strip_prefix("out-") {
+                read(&bytes).map(|message| kept.outgoing.push(renumbered(message, number)))
+            } else if let Some(number) = stem.strip_prefix("in-") {
+                read(&bytes).map(|message: Incoming| {
+                    let id = number.parse().unwrap_or(message.id);
+                    kept.incoming.push(Incoming { id, ..message });
+                })
             } else {
                 continue;
             };
@@ -127,6 +130,17 @@ impl<D: Disk> Store<D> {
         }
         self.disk.sync().map_err(|source| failed("its folder", source))
     }
+}
+
+/// With the number of its file, which may have been taken over from another store;
+/// what its parts are numbered by stays.
+fn renumbered(mut message: Outgoing, number: &str) -> Outgoing {
+    let old = message.id;
+    message.id = number.parse().unwrap_or(old);
+    if message.id != old {
+        message.reference.get_or_insert((old & 0xff) as u8);
+    }
+    message
 }
 
 fn out_name(id: u64) -> String {

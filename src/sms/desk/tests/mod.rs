@@ -1,5 +1,6 @@
 //! The desk with a modem, a network and a disk; the power cut at every step.
 
+mod came;
 mod disk;
 mod mode;
 mod power;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::disk::{ModelDisk, Power};
 use crate::at::{AtError, Command, DeviceError, Final, Reply, Urc};
-use crate::sms::desk::{Action, Desk, Event, News, Time};
+use crate::sms::commands::{Gate, Judgement, Wish};
+use crate::sms::desk::{Action, Desk, Ended, Event, Message, News, Time};
 use crate::sms::pdu::{
     Address, Deliver, Stamp, Status, StatusReport, Submit, from_hex, split, split_centre, to_hex,
     with_centre,
@@ -15,6 +16,9 @@ use crate::sms::spool::{Settings, Store};
 
 /// 2026-11-21 20:00 UTC.
 pub const START: u64 = 1_795_291_200;
+
+/// What codes are made with.
+pub const KEY: &[u8] = b"a key of this test";
 
 pub struct World {
     pub power: Power,
@@ -48,6 +52,14 @@ pub struct World {
     /// The modem does not know the commands.
     pub data_only: bool,
     pub commands: Vec<String>,
+    /// Of messages for which the program was run.
+    pub ran: Vec<String>,
+    /// How it ends, the next first; well when nothing is here.
+    pub ends: VecDeque<Option<Ended>>,
+    /// Who judges commands; kept beside the messages.
+    pub gate: Gate,
+    /// Commands that were done.
+    pub done: Vec<Wish>,
     /// Another's command is under way at the modem: ours join the queue behind it
     /// when the desk names them, so before anything is kept.
     pub occupied: bool,
@@ -99,6 +111,10 @@ impl World {
             restart_after: None,
             data_only: false,
             commands: Vec::new(),
+            ran: Vec::new(),
+            ends: VecDeque::new(),
+            gate: Gate::default(),
+            done: Vec::new(),
             occupied: false,
             queue: VecDeque::new(),
             reference: 0,
@@ -171,9 +187,46 @@ impl World {
                     Action::Cancel(_) => {}
                     Action::Tell(news) => self.told.push(news),
                     Action::Say(text) => self.said.push(text),
+                    Action::Run(message) => self.run_program(*message)?,
+                    Action::Obey { id, text } => self.obey(id, &text)?,
                 }
             }
         }
+    }
+
+    fn run_program(&mut self, message: Message) -> Result<(), Cut> {
+        self.power.step()?;
+        self.ran.push(message.text.unwrap_or_default());
+        self.power.step()?;
+        let end = self.ends.pop_front().unwrap_or(Some(Ended::Done("is done".to_owned())));
+        let time = self.time();
+        if let Some(end) = end {
+            self.desk().ran(time, message.id, end);
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, id: u64, text: &str) -> Result<(), Cut> {
+        let mut gate = self.gate.clone();
+        let judgement = gate.judge(KEY, self.wall, text);
+        self.power.step()?;
+        self.gate = gate;
+        self.power.step()?;
+        let answer = match judgement {
+            Judgement::Do(wish) => {
+                self.done.push(wish);
+                Some("it is done".to_owned())
+            }
+            Judgement::Mistake(why) => Some(why),
+            Judgement::Refused(why) => {
+                self.said.push(why.to_owned());
+                None
+            }
+        };
+        self.power.step()?;
+        let time = self.time();
+        _ = self.desk().obeyed(time, id, answer);
+        Ok(())
     }
 
     /// The other's command has ended: the modem gets what has queued up.

@@ -1,0 +1,160 @@
+//! What is done with a message that came: the owner's program is run for it, or
+//! it is a command.
+//!
+//! What is still to be done stands in the message's file from the moment that the
+//! message itself does. So the program is run for each message at least once: a
+//! second time when the power goes before it is noted that it has ended. One
+//! message after the other, in the order in which they came.
+
+use std::time::Duration;
+
+use super::{Action, Desk, Message, News, Time};
+use crate::sms::assembly::{Completeness, Due};
+use crate::sms::commands;
+use crate::sms::spool::{Priority, SendRequest};
+
+/// First wait before a program that asks for it is run again; it doubles up to
+/// [`AGAIN_MOST`].
+const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN_MOST: Duration = Duration::from_secs(3600);
+
+/// So long after a message came its program is run no more, seconds.
+const GIVE_UP: u64 = 86_400;
+
+/// How long an answer to a command is worth sending, seconds.
+const ANSWER: u64 = 3600;
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It has had the message; how, for the log.
+    Done(String),
+    /// It is to be run again later, and why.
+    Later(String),
+}
+
+/// What is under way, so not begun again.
+#[derive(Debug, Default)]
+pub(super) struct InHand {
+    program: Option<u64>,
+    command: Option<u64>,
+    again_at: Duration,
+    tries: u32,
+}
+
+impl Desk {
+    /// A message came, or as much of it as will come: keeps it, with what is to be
+    /// done with it, and tells of it unless its sender is not listened to.
+    pub(super) fn came(&mut self, id: u64) {
+        let Some(message) = self.inbox.get_mut(id) else { return };
+        let told = message.state != Completeness::Partial && !message.blocked;
+        if told {
+            let commanders = self.settings.commanders.as_deref().unwrap_or_default();
+            let may = commanders.iter().any(|pattern| pattern.matches(&message.from));
+            let text = message.text().unwrap_or_default();
+            let whole = message.state == Completeness::Whole;
+            message.due = match () {
+                () if whole && may && commands::is_one(&text) => Some(Due::Command),
+                () if self.settings.program => Some(Due::Program),
+                () => None,
+            };
+        }
+        self.keep_in(id);
+        if let Some(message) = self.inbox.get(id).filter(|_| told) {
+            self.actions.push(Action::Tell(News::received(message)));
+        }
+    }
+
+    /// The first message of which this is to be done.
+    fn first(&self, due: Due) -> Option<u64> {
+        self.inbox.messages().find(|one| one.due == Some(due)).map(|one| one.id)
+    }
+
+    /// Begins what is to be done.
+    pub(super) fn hand_on(&mut self, time: Time) {
+        if let (None, Some(id)) = (self.due.command, self.first(Due::Command)) {
+            let text = self.inbox.get(id).and_then(|one| one.text()).unwrap_or_default();
+            self.due.command = Some(id);
+            self.actions.push(Action::Obey { id, text });
+        }
+        if self.due.program.is_some() || time.now < self.due.again_at.max(self.paused) {
+            return;
+        }
+        let Some(id) = self.first(Due::Program) else { return };
+        let Some(message) = self.inbox.get(id) else { return };
+        if !self.settings.program || time.wall.saturating_sub(message.kept) > GIVE_UP {
+            let text = format!("the program is not run for message {id} any more");
+            self.actions.push(Action::Say(text));
+            self.done_with(id);
+            return;
+        }
+        self.due.program = Some(id);
+        self.actions.push(Action::Run(Box::new(Message::into(message))));
+    }
+
+    /// When there is a program to run; `None` while none waits.
+    pub(super) fn next_program(&self) -> Option<Duration> {
+        self.first(Due::Program)
+            .filter(|_| self.due.program.is_none())
+            .map(|_| self.due.again_at.max(self.paused))
+    }
+
+    fn done_with(&mut self, id: u64) {
+        if let Some(message) = self.inbox.get_mut(id) {
+            message.due = None;
+            self.keep_in(id);
+        }
+    }
+
+    /// The program for a message has ended.
+    pub fn ran(&mut self, time: Time, id: u64, ended: Ended) {
+        self.due.program = None;
+        match ended {
+            Ended::Done(how) => {
+                self.due.tries = 0;
+                self.actions.push(Action::Say(format!("the program for message {id} {how}")));
+                self.done_with(id);
+            }
+            Ended::Later(why) => {
+                let wait = AGAIN.saturating_mul(1 << self.due.tries.min(16)).min(AGAIN_MOST);
+                self.due.tries = self.due.tries.saturating_add(1);
+                self.due.again_at = time.now.saturating_add(wait);
+                let wait = wait.as_secs();
+                let text = format!("the program for message {id} {why}: again in {wait} s");
+                self.actions.push(Action::Say(text));
+            }
+        }
+        self.advance(time);
+    }
+
+    /// A command was obeyed or refused; what to answer, if anything. The number of
+    /// the answer, if it is accepted.
+    pub fn obeyed(&mut self, time: Time, id: u64, answer: Option<String>) -> Option<u64> {
+        self.due.command.take_if(|judged| *judged == id);
+        let sent = answer.and_then(|text| self.answer(time, id, text));
+        self.done_with(id);
+        self.advance(time);
+        sent
+    }
+
+    /// Answers a message; the number of the answer, if it is accepted.
+    pub fn answer(&mut self, time: Time, id: u64, text: String) -> Option<u64> {
+        let to = self.inbox.get(id)?.from.clone();
+        let request = SendRequest {
+            to,
+            text,
+            class: None,
+            report: false,
+            validity: Some(ANSWER),
+            priority: Priority::High,
+        };
+        match self.send(time, vec![request]) {
+            Ok(sent) => sent.first().map(|message| message.id),
+            Err(why) => {
+                let text = format!("message {id} is not answered: {why}");
+                self.actions.push(Action::Say(text));
+                None
+            }
+        }
+    }
+}
