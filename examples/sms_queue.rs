@@ -37,8 +37,7 @@ pub fn run(mut args: impl Iterator<Item = String>, out: &mut impl Write) -> Resu
     let mut watch = Connection::open(&socket)?;
     watch.ask("sms-watch", &json!({}))?;
     let message = json!({ "to": [number], "text": text, "report": true });
-    let accepted =
-        Connection::open(&socket)?.ask("sms-send", &json!({ "message": message }))?;
+    let accepted = Connection::open(&socket)?.ask("sms-send", &json!({ "message": message }))?;
     let id = accepted["messages"][0]["id"].as_u64().context("an answer without a number")?;
     // From here on it is on the disk: it will be sent though all of this ends.
     writeln!(out, "message {id} accepted")?;
@@ -47,7 +46,8 @@ pub fn run(mut args: impl Iterator<Item = String>, out: &mut impl Write) -> Resu
         if event["message"]["id"] != id {
             continue;
         }
-        let detail = event["message"]["detail"].as_str().map_or(String::new(), |d| format!(": {d}"));
+        let detail =
+            event["message"]["detail"].as_str().map_or(String::new(), |d| format!(": {d}"));
         let state = event["event"].as_str().unwrap_or_default();
         match state {
             "submitted" => writeln!(out, "message {id} is with the network")?,

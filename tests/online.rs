@@ -16,10 +16,10 @@ use common::tree;
 
 #[path = "online/commands.rs"]
 mod commands;
-#[path = "online/kills.rs"]
-mod kills;
 #[path = "online/examples.rs"]
 mod examples;
+#[path = "online/kills.rs"]
+mod kills;
 #[path = "online/messages.rs"]
 mod messages;
 #[path = "online/rig.rs"]

@@ -6,9 +6,8 @@
 use std::time::Duration;
 
 use a7670e::sms::pdu::{
-    Address, Coding, Date, Deliver, Header, Message, Stamp, Status, StatusReport, Submit,
-    Validity, split,
-    to_hex, to_septets, with_centre,
+    Address, Coding, Date, Deliver, Header, Message, Stamp, Status, StatusReport, Submit, Validity,
+    split, to_hex, to_septets, with_centre,
 };
 use proptest::prelude::*;
 use sms_pdu::gsm_encoding::GsmMessageData;

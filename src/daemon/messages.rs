@@ -71,7 +71,7 @@ impl Task {
             self.by_text.parked = !present;
             if present {
                 self.shared.by_text.in_use().insert(self.path.to_string());
-                self.load_messages();
+                self.take_up_messages();
             } else {
                 self.shared.by_text.in_use().remove(&self.path.to_string());
                 self.session.park_messages(self.shared.clock());
@@ -106,14 +106,20 @@ impl Task {
                 }
                 if taken > 0 {
                     tracing::info!("modem at {}: brought {taken} messages along", self.path);
-                    self.load_messages();
+                    self.take_up_messages();
                 }
             }
             Err(error) => {
                 tracing::error!("modem at {}: {error:#}", self.path);
-                self.load_messages();
+                self.take_up_messages();
             }
         }
+    }
+
+    /// Goes on at once from what is on the disk.
+    fn take_up_messages(&mut self) {
+        self.load_messages();
+        self.session.resume_messages(self.shared.clock());
     }
 
     /// Goes on from what is on the disk, or not at all while it cannot be read.

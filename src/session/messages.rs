@@ -185,6 +185,14 @@ impl Session {
         self.settle(clock);
     }
 
+    /// After messages were restored for another reason: nothing need wait.
+    pub fn resume_messages(&mut self, clock: Clock) {
+        if let Ok(desk) = self.desk.desk() {
+            desk.resume(time(clock));
+            self.settle(clock);
+        }
+    }
+
     /// The modem is away, and may turn up elsewhere with its messages: nothing is
     /// done until [`Session::restore_messages`].
     pub fn park_messages(&mut self, clock: Clock) {

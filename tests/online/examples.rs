@@ -64,10 +64,12 @@ fn a_message_is_queued_and_pages_are_asked_for_through_the_modem() {
     }
     let waits = std::thread::scope(|scope| {
         let queued = scope.spawn(|| queue("later"));
-        let accepted = || service.ask(&["sms", "outbox"]).is_some_and(|all| {
-            let all = all.as_array().cloned().unwrap_or_default();
-            all.iter().any(|one| one["text"] == "later" && one["state"] == "accepted")
-        });
+        let accepted = || {
+            service.ask(&["sms", "outbox"]).is_some_and(|all| {
+                let all = all.as_array().cloned().unwrap_or_default();
+                all.iter().any(|one| one["text"] == "later" && one["state"] == "accepted")
+            })
+        };
         while !accepted() {
             assert!(start.elapsed() < DEADLINE, "it is not accepted");
         }

@@ -219,6 +219,13 @@ impl Desk {
         self.sweep_at = self.paused;
     }
 
+    /// What was restored is whole: nothing need wait.
+    pub fn resume(&mut self, time: Time) {
+        self.paused = time.now;
+        self.sweep_at = time.now;
+        self.advance(time);
+    }
+
     /// Takes an event in.
     pub fn event(&mut self, time: Time, event: Event) {
         match event {

@@ -120,6 +120,9 @@ impl Rig {
             Action::LoadMessages => self.load_messages(),
             Action::Tell(news) => self.news.push(*news),
             Action::Say(text) => self.said.push((self.now, text)),
+            Action::RunProgram(_) | Action::Obey { .. } | Action::Ussd(_) => {
+                panic!("nothing of this is switched on here: {action:?}")
+            }
             Action::Answer { .. } | Action::Changed => {}
         }
     }
