@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use crate::common::namespace::{ip, outside};
 use crate::messages::{list, until};
-use crate::rig::{Rig, Wire};
+use crate::rig::Rig;
+use crate::wire::Wire;
 use crate::{CONFIG, PROGRAM, Service};
 
 const BOSS: &str = "+254700000002";

@@ -263,7 +263,14 @@ impl Outbox {
     pub fn advance(&mut self, wall: u64) -> Vec<u64> {
         let resend = self.settings.on_unknown == OnUnknown::Resend;
         let mut changed = Vec::new();
-        for message in self.messages.values_mut() {
+        let unknown = |part: &PartState| matches!(part, PartState::Unknown { .. });
+        // Most have nothing to come any more.
+        let open = |one: &&mut Outgoing| {
+            one.is_waiting()
+                || one.accepted < CLOCK_SET && wall >= CLOCK_SET
+                || resend && one.parts.iter().any(unknown)
+        };
+        for message in self.messages.values_mut().filter(open) {
             let before = message.clone();
             if message.accepted < CLOCK_SET && wall >= CLOCK_SET {
                 // It was accepted before the clock was set: its time begins now.
