@@ -27,7 +27,7 @@ pub fn rungs(journal: &str) -> Vec<&str> {
 }
 
 /// What the service says as its verdict (src/policy/verdict.rs).
-const VERDICTS: [&str; 17] = [
+const VERDICTS: [&str; 18] = [
     "no modem",
     "the modem does not answer",
     "no SIM",
@@ -37,6 +37,7 @@ const VERDICTS: [&str; 17] = [
     "no coverage",
     "no APN that works",
     "no data connection",
+    "NetworkManager does not do its part",
     "the modem gives no address",
     "the modem's network is that of another interface",
     "the route is not as it should be",
