@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use a7670e_unit::{place, wording};
 pub use secret::{Revealed, SecretRef};
 pub use values::{Cellular, FileValue, HostPattern, Peer, SshKey, UnitId, Values, WireGuard};
 
@@ -145,29 +146,6 @@ impl Unit {
     pub fn hostname(&self) -> Option<String> {
         self.values.hostname.as_ref().map(|pattern| pattern.of(&self.id))
     }
-}
-
-/// An error's message without the value: serde repeats it where it is of a wrong
-/// kind, and it may be a secret in a wrong place.
-fn wording(message: &str) -> String {
-    let kinds = ["invalid type: ", "invalid value: ", "unknown variant "];
-    if !kinds.iter().any(|kind| message.starts_with(kind)) {
-        return message.to_owned();
-    }
-    match message.rsplit_once(", expected ") {
-        Some((_, want)) if want.starts_with("struct ") => "must be a table".into(),
-        Some((_, "u8" | "u16" | "u32" | "u64" | "i64")) => "must be a whole number".into(),
-        Some((_, want)) => format!("is of another kind: expected {want}"),
-        None => "is of another kind".into(),
-    }
-}
-
-/// Line and column, from 1, of a byte in a text.
-fn place(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (line, column)
 }
 
 #[cfg(test)]

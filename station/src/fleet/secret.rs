@@ -1,36 +1,13 @@
 //! Secrets, and where to get them: in the fleet file itself, or better by
 //! reference to a file, a variable of the environment, or a command's output.
 
-use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use serde::{Deserialize, Deserializer, de};
 
-/// A secret's text. It shows itself to nobody by accident.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Revealed(String);
-
-impl Revealed {
-    /// The secret itself.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Revealed {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Revealed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
+pub use a7670e_unit::Secret as Revealed;
 
 /// Where a secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,13 +42,13 @@ impl SecretRef {
             _ => None,
         };
         let table = match value {
-            toml::Value::String(text) => return Some(Self::Inline(Revealed(text))),
+            toml::Value::String(text) => return Some(Self::Inline(Revealed::from(text))),
             toml::Value::Table(table) if table.len() == 1 => table,
             _ => return None,
         };
         let (key, value) = table.into_iter().next()?;
         match (key.as_str(), value) {
-            ("secret", value) => text(value).map(|it| Self::Inline(Revealed(it))),
+            ("secret", value) => text(value).map(|it| Self::Inline(Revealed::from(it))),
             ("file", value) => text(value).map(|it| Self::File(it.into())),
             ("env", value) => text(value).map(Self::Env),
             ("command", toml::Value::Array(words)) if !words.is_empty() => {
@@ -95,7 +72,7 @@ impl SecretRef {
                 .map_err(|_| format!("the variable {name} is not set, or no text"))?,
             Self::Command(words) => run(words)?,
         };
-        Ok(Revealed(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)))
+        Ok(Revealed::from(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)))
     }
 
     /// Checks the secret, where it can be had without running anything.

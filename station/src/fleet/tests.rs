@@ -112,6 +112,23 @@ fn the_service_understands_what_is_written_for_it() {
     assert_eq!(unit["unit"]["hostname"].as_str(), Some("special"));
     assert_eq!(unit["file"][0]["mode"].as_str(), Some("0600"));
     assert_eq!(unit["values"]["shelf"].as_integer(), Some(3));
+    // Both by the first boot's own reader.
+    for (unit, file) in fleet.units.iter().zip(&files) {
+        let texts = [0, 1].map(|number| {
+            let padded = render::padded("x", &file.texts[number], 4096).unwrap();
+            let text = String::from_utf8(padded).unwrap();
+            a7670e::firstboot::mistake::Text { name: render::NAMES[number], text }
+        });
+        let wanted = a7670e::firstboot::wanted::read(&texts).unwrap();
+        assert_eq!(wanted.id.as_ref(), Some(&unit.id));
+        assert_eq!(wanted.hostname.map(|it| it.as_str().to_owned()), unit.hostname());
+        assert_eq!(Some(wanted.keys), unit.values.ssh_keys);
+        assert_eq!(wanted.files.len(), unit.values.files.len());
+        assert!(
+            wanted.service.is_some()
+                && wanted.values == unit.values.values.clone().into_iter().collect()
+        );
+    }
     let error = render::padded("unit.toml", &files[1].texts[1], 10).unwrap_err();
     assert!(error.contains("unit.toml") && error.contains("10 free"), "{error}");
 }
