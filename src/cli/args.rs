@@ -49,14 +49,17 @@ Commands:
              Normally started by systemd (systemctl start a7670e).
   check-config [FILE]
              Checks what the service would read, /etc/a7670e.toml over
-             /boot/firmware/a7670e.toml, or FILE alone; shows what it comes to,
+             /etc/a7670e/provisioning.toml, or FILE alone; shows what it comes to,
              without secrets, or the first mistake with file, line and column.
+  first-boot Makes this device the unit that its card says: host name, keys,
+             access point, files; then wipes what it read. Run at each boot by
+             systemd; --dry-run tells the steps, --root DIR is for a tree.
   forget     Takes away what a service that was killed left in NetworkManager;
              for the removal of the package.
   net-name   Renames a modem's network device to the next free wwan0, wwan1...
              Called by udev: a7670e net-name usb0
 
-Options of all but run, check-config, forget and net-name:
+Options of all but run, check-config, first-boot, forget and net-name:
   --modem PLACE    the modem at this place on the USB bus, for example 1-1.2
   --socket PATH    the control socket (default /run/a7670e/control.sock)
   --json           status, why, plan, usage, at, test, doctor, sms, ussd: JSON, not
@@ -70,7 +73,7 @@ Options of run:
   --socket PATH        the control socket
   --config FILE        the configuration (default /etc/a7670e.toml)
   --provisioning FILE  what the flashing desk left
-                       (default /boot/firmware/a7670e.toml)
+                       (default /etc/a7670e/provisioning.toml)
   --state DIR          what outlives the service (default /var/lib/a7670e)
   --sysfs DIR          look for devices in DIR instead of /sys
   --dev DIR            look for serial ports in DIR instead of /dev
@@ -102,6 +105,13 @@ pub enum Command {
     Forget,
     /// Make the text of a command by text message.
     Code(super::code::Wanted),
+    /// Make this device the unit that its card says.
+    FirstBoot {
+        /// `/`, or a tree.
+        root: PathBuf,
+        /// Whether only to tell the steps.
+        dry: bool,
+    },
     /// Rename a network device.
     NetName {
         /// Its present name.
@@ -184,6 +194,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
         "help" => Ok(Command::Help),
         "run" => run(&mut parser),
         "check-config" => check_config(&mut parser),
+        "first-boot" => first_boot(&mut parser),
         "net-name" => net_name(&mut parser),
         "forget" => match parser.next()? {
             None => Ok(Command::Forget),
@@ -269,6 +280,19 @@ fn check_config(parser: &mut Parser) -> Result<Command, Error> {
         }
     }
     Ok(Command::CheckConfig { file })
+}
+
+fn first_boot(parser: &mut Parser) -> Result<Command, Error> {
+    let (mut root, mut dry) = (PathBuf::from("/"), false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("dry-run") => dry = true,
+            Long("root") => root = parser.value()?.into(),
+            Short('h') | Long("help") => return Ok(Command::Help),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Command::FirstBoot { root, dry })
 }
 
 fn net_name(parser: &mut Parser) -> Result<Command, Error> {

@@ -6,6 +6,7 @@ mod check_config;
 mod client;
 mod code;
 mod doctor;
+mod first_boot;
 mod forget;
 mod metrics;
 mod plan;
@@ -61,6 +62,7 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Command::CheckConfig { file } => check_config::run(file.as_deref()),
         Command::Forget => forget::run(),
         Command::Code(wanted) => code::run(&wanted),
+        Command::FirstBoot { root, dry } => first_boot::run(root, dry),
         Command::NetName { device } => link_name::rename(Path::new("/sys"), &device),
     };
     match done {
@@ -75,7 +77,14 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
 }
 
 fn ask(question: &Question, asked: &Asked) -> Result<()> {
-    let mut client = Client::connect(&asked.socket)?;
+    let client = Client::connect(&asked.socket);
+    let mut client = match (client, why::first_boot()) {
+        // What it was to be told by the card may be what the service lacks.
+        (Err(error), Some(trouble)) if *question == Question::Why => {
+            return Err(error.context(trouble));
+        }
+        (client, _) => client?,
+    };
     let show = match question {
         Question::At { command, timeout_s } => {
             return at::at(&mut client, asked, command, *timeout_s);

@@ -20,6 +20,15 @@ pub struct Answer<'a> {
     advice: Option<&'a str>,
     evidence: Option<&'a Evidence>,
     next: Option<Next>,
+    /// What kept the first boot from making the device what its card says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_boot: Option<String>,
+}
+
+/// What kept the first boot from making the device what its card says.
+pub fn first_boot() -> Option<String> {
+    let text = std::fs::read_to_string(crate::firstboot::TROUBLE).ok()?;
+    Some(text.trim_end().to_owned())
 }
 
 /// All modems', or that there is none.
@@ -32,6 +41,7 @@ pub fn answers(status: &Status) -> Vec<Answer<'_>> {
         advice: verdict.advice(),
         evidence: None,
         next: None,
+        first_boot: first_boot(),
     };
     if status.modems.is_empty() {
         return vec![bare(None, Verdict::NoModem)];
@@ -49,6 +59,7 @@ pub fn answers(status: &Status) -> Vec<Answer<'_>> {
                 advice: report.advice.as_deref(),
                 evidence: Some(&report.evidence),
                 next: report.next,
+                first_boot: first_boot(),
             }
         })
         .collect()
@@ -57,6 +68,10 @@ pub fn answers(status: &Status) -> Vec<Answer<'_>> {
 /// For people.
 pub fn render(status: &Status) -> String {
     let mut out = String::new();
+    if let Some(trouble) = first_boot() {
+        // Writing to a String cannot fail.
+        _ = writeln!(out, "{trouble}\n");
+    }
     if status.modems.is_empty() {
         let advice = Verdict::NoModem.advice().unwrap_or_default();
         // Writing to a String cannot fail.

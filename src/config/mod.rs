@@ -1,7 +1,7 @@
 //! The configuration file, `/etc/a7670e.toml`.
 //!
-//! A provisioning file of the same form, on the boot partition, fills in what
-//! the configuration does not say. Every error names file, line, column and
+//! A provisioning file of the same form, which came by the boot partition, fills
+//! in what the configuration does not say. Every error names file, line, column and
 //! what to write instead; none repeats a secret.
 
 mod load;
@@ -15,6 +15,7 @@ mod tests;
 mod values;
 
 pub use load::{ConfigError, ProviderFile, check, load, parse};
+pub(crate) use place::{field_at, offset_of};
 pub use recovery::{Chip, PowerGpio, Recovery, UsbPower};
 pub use schema::{
     Cellular, Config, Control, Data, Dns, Modem, Network, NetworkBy, Policy, Probe, UsbMode,
@@ -26,10 +27,10 @@ pub use values::{AuthChoice, Bands, ByteSize, Digits, Page, Plain, Roaming};
 /// Where the configuration is.
 pub const CONFIG: &str = "/etc/a7670e.toml";
 
-/// Where the flashing desk leaves its part, on Raspberry Pi's boot partition.
-pub const PROVISIONING: &str = "/boot/firmware/a7670e.toml";
+/// Where the first boot puts what the flashing desk left on the boot partition.
+pub const PROVISIONING: &str = "/etc/a7670e/provisioning.toml";
 
 /// Whether the field's value is a [`SecretValue`].
 fn is_secret(name: &str) -> bool {
-    matches!(name, "pin" | "password" | "key")
+    matches!(name, "pin" | "password" | "key" | "private_key")
 }

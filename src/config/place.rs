@@ -49,6 +49,13 @@ fn within(above: &str, table: &DeTable, visit: &mut impl FnMut(&str, Span, Span)
             DeValue::Table(inner) if !super::is_secret(key.get_ref()) => {
                 within(&path, inner, visit);
             }
+            DeValue::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    if let DeValue::Table(inner) = item.get_ref() {
+                        within(&format!("{path}[{}]", index + 1), inner, visit);
+                    }
+                }
+            }
             _ => {}
         }
     }
@@ -61,12 +68,13 @@ mod tests {
     #[test]
     fn fields_have_places() {
         let text = "[cellular]\napn = \"x\"\n[network]\nprobe = { interval = 6 }\n\
-                    [modem]\npin = { secret = \"1234\" }\n";
+                    [modem]\npin = { secret = \"1234\" }\n[[file]]\n[[file]]\nmode = \"8\"\n";
         for (part, field) in [
             ("apn", Some("cellular.apn")),
             ("\"x\"", Some("cellular.apn")),
             ("6 }", Some("network.probe.interval")),
             ("\"1234\"", Some("modem.pin")),
+            ("\"8\"", Some("file[2].mode")),
         ] {
             let offset = text.find(part).unwrap();
             assert_eq!(field_at(text, offset).as_deref(), field, "{part}");

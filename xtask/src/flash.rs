@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
@@ -14,8 +15,7 @@ use crate::test::rust::cargo;
 ///
 /// Only it needs root, for it writes to devices: cargo stays the user's own.
 pub fn run(ctx: &Context, subcommand: &str, arguments: &[OsString]) -> Result<ExitCode> {
-    process::output(&mut cargo(ctx, &["build", "--quiet", "--locked", "--package=station"]))?;
-    let program = std::env::current_exe()?.with_file_name("station");
+    let program = station(ctx)?;
     let root = rustix::process::geteuid().is_root();
     let device = arguments.iter().any(|it| it.to_string_lossy().starts_with("/dev/"));
     let mut command = if root || !device || !std::io::stdin().is_terminal() {
@@ -32,4 +32,10 @@ pub fn run(ctx: &Context, subcommand: &str, arguments: &[OsString]) -> Result<Ex
         .status()
         .with_context(|| format!("cannot run {}", program.display()))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, Into::into))
+}
+
+/// Builds the flashing desk's program; gives its file.
+pub fn station(ctx: &Context) -> Result<PathBuf> {
+    process::output(&mut cargo(ctx, &["build", "--quiet", "--locked", "--package=station"]))?;
+    Ok(std::env::current_exe()?.with_file_name("station"))
 }

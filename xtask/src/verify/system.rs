@@ -15,6 +15,7 @@ const ENABLED: &[&str] = &[
     "ModemManager.service",
     "NetworkManager.service",
     "a7670e.service",
+    "a7670e-first-boot.service",
     "a7670e-grow-root.service",
     "nftables.service",
     "ssh.service",

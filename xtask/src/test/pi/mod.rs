@@ -6,6 +6,7 @@
 
 mod bench;
 mod crew;
+mod first_boot;
 mod guest;
 mod matrix;
 mod power_cuts;
@@ -44,9 +45,10 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     all.retain(|it| checks.wants(it.name));
     let (from_power_on, power_cuts) = (checks.wants(POWER_ON), checks.wants(POWER_CUTS));
     let by_ppp = checks.asked(PPP);
-    if all.is_empty() && !from_power_on && !power_cuts && !by_ppp {
-        let names = names.join(", ");
-        bail!("no such scenario; there are {POWER_ON}, {POWER_CUTS}, {PPP}, {names}");
+    let first_boot = first_boot::NAMES.iter().any(|name| checks.wants(name));
+    if all.is_empty() && !from_power_on && !power_cuts && !by_ppp && !first_boot {
+        let (first, names) = (first_boot::NAMES.join(", "), names.join(", "));
+        bail!("no such scenario; there are {POWER_ON}, {POWER_CUTS}, {PPP}, {first}, {names}");
     }
     if from_power_on {
         for (model, profile) in power_on::BOOTS {
@@ -65,6 +67,7 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
         }
         checks.check("no message is lost or doubled by power cuts", states.map(drop));
     }
+    first_boot::run(ctx, checks)?;
     let mut rows = carry_out(ctx, checks, &all)?;
     if by_ppp {
         let start = std::time::Instant::now();
