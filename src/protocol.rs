@@ -60,6 +60,9 @@ pub struct Params {
     /// What to ask by USSD.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// Where messages were left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<UsbPath>,
 }
 
 impl Params {
@@ -269,9 +272,9 @@ pub fn parse(line: &[u8]) -> Result<(u64, Call), Reply<()>> {
             false => Err(bad(id, "`ussd` takes `modem` and `code` alone".into())),
         };
     }
-    let Params { modem, command, timeout_s, message, id: number, code } = request.params;
-    if code.is_some() {
-        return Err(bad(id, format!("`{}` takes no `code`", request.method)));
+    let Params { modem, command, timeout_s, message, id: number, code, from } = request.params;
+    if code.is_some() || from.is_some() {
+        return Err(bad(id, format!("`{}` takes neither `code` nor `from`", request.method)));
     }
     if message.is_some() || number.is_some() {
         let why = format!("`{}` takes neither `message` nor `id`", request.method);
@@ -299,7 +302,7 @@ pub fn parse(line: &[u8]) -> Result<(u64, Call), Reply<()>> {
 fn unknown(id: u64, method: &str) -> Reply<()> {
     let message = format!(
         "there is no method `{method}`; there are `status`, `at`, `transcript`, `sms-send`, \
-         `sms-list`, `sms-outbox`, `sms-show`, `sms-delete`, `sms-watch`, `ussd`"
+         `sms-list`, `sms-outbox`, `sms-show`, `sms-delete`, `sms-adopt`, `sms-watch`, `ussd`"
     );
     failed(id, FailureCode::UnknownMethod, message)
 }
@@ -403,6 +406,9 @@ mod tests {
             (r#"{"v":1,"id":3,"method":"status","params":{"code":"*1#"}}"#, 3, "bad-request"),
             (r#"{"v":1,"id":3,"method":"sms-list","params":{"code":"*1#"}}"#, 3, "bad-request"),
             (r#"{"v":1,"id":3,"method":"ussd","params":{"id":1}}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"sms-adopt"}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"sms-adopt","params":{"from":"../x"}}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"sms-list","params":{"from":"1-1"}}"#, 3, "bad-request"),
             (r#"{"v":1,"id":3,"method":"sms-burn"}"#, 3, "unknown-method"),
             (r#"{"v":2,"id":4,"verb":"x"}"#, 4, "unsupported-version"),
             (r#"{"v":1,"id":5,"method":"reboot"}"#, 5, "unknown-method"),

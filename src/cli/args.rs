@@ -32,6 +32,9 @@ Commands:
   sms list, outbox, show N, delete N, watch [--after N]
              Messages that came and went; watch: a line of JSON for each thing
              that happens, with --after first for each that is kept after N.
+  sms adopt PLACE  Takes over the messages of a modem that was at this place, when
+             neither it nor its SIM is there any more. Else they go along by
+             themselves.
   sms code [--key FILE] [--counter N] COMMAND
              What to send to a device for a command by text message: status,
              why, reboot, apn NAME (key: /etc/a7670e.key; counter: the clock).

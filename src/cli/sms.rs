@@ -11,6 +11,7 @@ use lexopt::{Error, Parser, ValueExt};
 use super::args::{Asked, Command, Question};
 use super::client::{Client, write_out};
 use crate::config::Span;
+use crate::modem::usb_path::UsbPath;
 use crate::protocol::{self, Params, SmsEvent, SmsList, Text, Watching};
 use crate::sms::desk::Message;
 use crate::sms::spool::Priority;
@@ -32,6 +33,8 @@ pub enum Wanted {
     Show(u64),
     /// Forget one.
     Delete(u64),
+    /// Take over those that were left at this place.
+    Adopt(UsbPath),
     /// Tell what happens, for ever; first of those that are kept, of higher numbers.
     Watch(Option<u64>),
 }
@@ -42,12 +45,14 @@ pub fn parse(parser: &mut Parser) -> Result<Command, Error> {
         Some(Value(name)) => name.string()?,
         Some(Short('h') | Long("help")) => return Ok(Command::Help),
         Some(other) => return Err(other.unexpected()),
-        None => return Err("sms needs send, list, show, delete, watch, outbox or code".into()),
+        None => {
+            return Err("sms needs send, list, show, delete, watch, outbox, adopt or code".into());
+        }
     };
     if name == "code" {
         return super::code::parse(parser);
     }
-    if !["send", "list", "show", "delete", "watch", "outbox"].contains(&name.as_str()) {
+    if !["send", "list", "show", "delete", "watch", "outbox", "adopt"].contains(&name.as_str()) {
         return Err(format!("there is no `sms {name}`").into());
     }
     let mut asked =
@@ -58,7 +63,7 @@ pub fn parse(parser: &mut Parser) -> Result<Command, Error> {
         match (arg, name.as_str()) {
             (Long("socket"), _) => asked.socket = parser.value()?.into(),
             (Long("modem"), _) => asked.modem = Some(parser.value()?.parse()?),
-            (Long("json"), "send" | "list" | "show" | "outbox") => asked.json = true,
+            (Long("json"), "send" | "list" | "show" | "outbox" | "adopt") => asked.json = true,
             (Long("to"), "send") => text.to.push(parser.value()?.string()?),
             (Long("report"), "send") => text.report = true,
             (Long("flash"), "send") => text.flash = true,
@@ -81,7 +86,7 @@ pub fn parse(parser: &mut Parser) -> Result<Command, Error> {
                 };
             }
             (Long("after"), "watch") => after = Some(parser.value()?.parse()?),
-            (Value(value), "send" | "show" | "delete") if word.is_none() => {
+            (Value(value), "send" | "show" | "delete" | "adopt") if word.is_none() => {
                 word = Some(value.string()?);
             }
             (Short('h') | Long("help"), _) => return Ok(Command::Help),
@@ -103,6 +108,10 @@ pub fn parse(parser: &mut Parser) -> Result<Command, Error> {
         "show" => Wanted::Show(number(word)?),
         "delete" => Wanted::Delete(number(word)?),
         "outbox" => Wanted::Outbox,
+        "adopt" => {
+            let place = word.ok_or("sms adopt needs the place where messages were left")?;
+            Wanted::Adopt(place.parse().map_err(|_| format!("`{place}` is no place on the bus"))?)
+        }
         "watch" => Wanted::Watch(after),
         _ => Wanted::List,
     };
@@ -129,6 +138,10 @@ pub fn run(client: &mut Client, asked: &Asked, wanted: &Wanted) -> Result<()> {
         Wanted::Show(id) | Wanted::Delete(id) => {
             params.id = Some(*id);
             if matches!(wanted, Wanted::Show(_)) { "sms-show" } else { "sms-delete" }
+        }
+        Wanted::Adopt(from) => {
+            params.from = Some(from.clone());
+            "sms-adopt"
         }
         Wanted::Watch(after) => {
             params.id = *after;
@@ -276,6 +289,7 @@ mod tests {
         assert_eq!(parsed(line), Ok(Wanted::Send(text)));
         assert_eq!(parsed("sms list --json"), Ok(Wanted::List));
         assert_eq!(parsed("sms outbox"), Ok(Wanted::Outbox));
+        assert_eq!(parsed("sms adopt 1-1.2"), Ok(Wanted::Adopt("1-1.2".parse().unwrap())));
         assert_eq!(parsed("sms watch"), Ok(Wanted::Watch(None)));
         assert_eq!(parsed("sms watch --after 7"), Ok(Wanted::Watch(Some(7))));
         assert_eq!(parsed("sms show 7"), Ok(Wanted::Show(7)));
@@ -290,6 +304,8 @@ mod tests {
             ("sms send --to 1 --priority now a", "`now`"),
             ("sms show", "the number"),
             ("sms show x", "`x`"),
+            ("sms adopt", "the place"),
+            ("sms adopt ../x", "`../x`"),
             ("sms list --report", "--report"),
         ] {
             let error = parsed(line).unwrap_err();

@@ -10,7 +10,7 @@
 //! | the place | go along |
 //! | the stick, or the SIM, not the place | stay at the place, so with the other |
 //! | the SIM moves to another stick at another place | go along |
-//! | all of it at once | stay, and the log tells of them at each start |
+//! | all of it at once | stay until `a7670e sms adopt`; the log tells of them |
 //!
 //! A message is one file and moves by one rename(2), so that it is never at two
 //! places, of which both would send it.
@@ -88,6 +88,18 @@ pub fn claim(
         file.save(owner)?;
     }
     Ok(taken)
+}
+
+/// Takes over all messages of the place `from`, whosever they are; how many.
+///
+/// # Errors
+/// The disk; what was not taken over is where it was.
+pub fn all_of(state: &Path, from: &str, place: &str) -> Result<usize, AdoptError> {
+    let from = folder(state, from);
+    if !from.is_dir() {
+        return Ok(0);
+    }
+    take_over(&from, &folder(state, place), usize::MAX)
 }
 
 /// Messages that lie at places that are free: the place and how many files.

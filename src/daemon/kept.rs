@@ -140,6 +140,15 @@ impl Files {
         Ok((taken, adopt::left(&self.state, free)?))
     }
 
+    /// Takes over all messages of another place; how many.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn adopt(&mut self, modem: &UsbPath, from: &UsbPath) -> Result<usize> {
+        self.messages()?;
+        Ok(adopt::all_of(&self.state, &from.to_string(), &modem.to_string())?)
+    }
+
     /// Leaves the messages to whoever claims them.
     pub fn leave_messages(&mut self) {
         self.messages = None;

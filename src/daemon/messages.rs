@@ -3,6 +3,7 @@
 
 use super::adopt::Owner;
 use super::task::Task;
+use crate::modem::usb_path::UsbPath;
 use crate::protocol::{MessagesCall, SmsList};
 use crate::session::Action;
 use crate::sms::desk::{Desk, Message, NotDone};
@@ -15,6 +16,9 @@ impl Task {
             // The same words as for sending.
             return self.session.send_messages(clock, Vec::new()).map(SmsList::page);
         };
+        if let MessagesCall::Adopt(from) = &call {
+            return self.adopt(from);
+        }
         let show = |id| desk.message(id).map(|message| vec![message]);
         match call {
             MessagesCall::List(after) => Ok(SmsList::page(later(desk, after))),
@@ -29,6 +33,8 @@ impl Task {
                 self.session.delete_message(clock, id)?;
                 if self.carry_out() { Ok(SmsList::page(message)) } else { Err(unwritable()) }
             }
+            // Before.
+            MessagesCall::Adopt(_) => Ok(SmsList::page([])),
             MessagesCall::Send(requests) => {
                 // What is still to be done is not part of this.
                 _ = self.carry_out();
@@ -44,6 +50,30 @@ impl Task {
                 }
                 self.load_messages();
                 Err(unwritable())
+            }
+        }
+    }
+
+    /// Takes over the messages of a place that nobody is at.
+    fn adopt(&mut self, from: &UsbPath) -> Result<SmsList, NotDone> {
+        let refused = |why: String| Err(NotDone::Refused(why));
+        if self.shared.by_text.in_use().contains(&from.to_string()) {
+            return refused(format!("there is a modem at {from}: its messages are its own"));
+        }
+        _ = self.carry_out();
+        if !self.session.messages().is_some_and(Desk::is_idle) {
+            return refused("a message is being sent or read at this moment; try again".to_owned());
+        }
+        match self.files.adopt(&self.path, from) {
+            Ok(0) => refused(format!("no messages were left at {from}")),
+            Ok(_) => {
+                self.take_up_messages();
+                let all = self.session.messages().map(Desk::messages).unwrap_or_default();
+                Ok(SmsList::page(all))
+            }
+            Err(error) => {
+                self.take_up_messages();
+                refused(format!("{error:#}"))
             }
         }
     }
@@ -101,7 +131,8 @@ impl Task {
             Ok((taken, left)) => {
                 for (place, count) in left {
                     tracing::warn!(
-                        "{count} messages wait for the SIM or the modem that was at {place}"
+                        "{count} messages wait for the SIM or the modem that was at {place}: \
+                         `a7670e sms adopt {place}` gives them to this one"
                     );
                 }
                 if taken > 0 {
@@ -253,6 +284,24 @@ pub(super) mod tests {
         second.claim(owner("another"));
         assert!(all(&mut second).is_empty());
         second.claim(owner("sim"));
+        assert_eq!(all(&mut second), [id]);
+        // All is another; somebody says what shall be.
+        plug(&mut second, None);
+        plug(&mut first, device());
+        first.claim(owner("a third"));
+        assert!(all(&mut first).is_empty());
+        let adopt = |task: &mut Task, from: &str| {
+            task.messages(MessagesCall::Adopt(from.parse().unwrap()))
+                .map(|list| list.messages.len())
+        };
+        for (from, why) in [("1-1", "there is a modem"), ("1-3", "no messages were left")] {
+            let refused = adopt(&mut first, from).unwrap_err().to_string();
+            assert!(refused.contains(why), "{refused}");
+        }
+        assert_eq!(adopt(&mut first, "1-2"), Ok(1));
+        plug(&mut first, None);
+        plug(&mut second, device());
+        second.claim(owner("a third"));
         assert_eq!(all(&mut second), [id]);
         // The first comes back, with another SIM.
         plug(&mut first, device());

@@ -43,9 +43,11 @@ pub enum MessagesCall {
     Show(u64),
     /// Forget one.
     Delete(u64),
+    /// Take over those that were left at this place.
+    Adopt(UsbPath),
 }
 
-/// Result of `sms-send`, `sms-list`, `sms-outbox`, `sms-show` and `sms-delete`:
+/// Result of `sms-send`, `sms-list`, `sms-outbox`, `sms-show`, `sms-delete` and `sms-adopt`:
 /// the messages that were accepted, that there are, or that there were.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmsList {
@@ -106,9 +108,18 @@ const MOST: usize = 100;
 
 /// What a request for `sms-…` asks for; `Err(None)`: there is no such method.
 pub(super) fn parse(request: Request) -> Result<(u64, Call), Option<String>> {
-    let Params { modem, command, timeout_s, message, id, code } = request.params;
+    let Params { modem, command, timeout_s, message, id, code, from } = request.params;
     let method = request.method;
     let odd = command.is_some() || timeout_s.is_some() || code.is_some();
+    if method == "sms-adopt" {
+        return match (from, message, id) {
+            (Some(from), None, None) if !odd => {
+                Ok((request.id, Call::Messages { modem, call: MessagesCall::Adopt(from) }))
+            }
+            _ => Err(Some("`sms-adopt` takes `from`, and `modem`".into())),
+        };
+    }
+    let odd = odd || from.is_some();
     let call = match (method.as_str(), message, id) {
         _ if odd => return Err(Some(format!("`{method}` takes no such parameter"))),
         ("sms-send", Some(text), None) => MessagesCall::Send(requests(&text)?),
