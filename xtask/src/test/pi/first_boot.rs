@@ -42,10 +42,10 @@ const KEY: &str =
 const MADE: &str = "/etc/hostname /etc/hosts /etc/motd /etc/a7670e/provisioning.toml \
     /etc/a7670e/unit.toml /etc/secret /root/.ssh/authorized_keys \
     /etc/NetworkManager/system-connections/a7670e-wg0.nmconnection \
-    /var/lib/a7670e-first-boot/record.json /boot/firmware/a7670e-first-boot.txt";
+    /var/lib/a7670e-first-boot/record.json";
 
 /// What is asked, and what the answer must be.
-const QUESTIONS: [(&str, &str); 9] = [
+const QUESTIONS: [(&str, &str); 10] = [
     ("uname -n", "pump-0042"),
     ("cat /etc/motd", "property of the waterworks"),
     ("grep -c 'me@desk' /root/.ssh/authorized_keys", "1"),
@@ -55,6 +55,10 @@ const QUESTIONS: [(&str, &str); 9] = [
     ("cd /boot/firmware && ls unit.toml a7670e.toml 2>/dev/null || true", ""),
     ("ls /var/lib/a7670e-first-boot", "record.json"),
     ("systemctl is-active a7670e-first-boot", "active"),
+    (
+        "head -n 1 /boot/firmware/a7670e-first-boot.txt",
+        "This device is unit 0042, host name pump-0042.",
+    ),
 ];
 
 /// Carries out what is wanted of [`NAMES`].
