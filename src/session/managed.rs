@@ -227,3 +227,51 @@ pub(super) fn given(observed: &Observed, index: u32, before: Option<Lease>) -> O
         seconds: u32::MAX,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::model::{Address, Route};
+    use crate::net::networkmanager::{Device, State};
+
+    const INDEX: u32 = 7;
+
+    /// wwan0 as NetworkManager left it, with addresses and routes of this origin.
+    fn kernel(protocol: u8, manager: Option<Seen>) -> Observed {
+        let address = IpAddr::from([192, 168, 0, 2]);
+        let one = Address { index: INDEX, address, prefix: 24, metric: 700, protocol };
+        let route = Route {
+            table: MAIN_TABLE,
+            destination: (IpAddr::from([0, 0, 0, 0]), 0),
+            gateway: Some(IpAddr::from([192, 168, 0, 1])),
+            index: INDEX,
+            metric: 700,
+            source: Some(address),
+            protocol: if protocol == PROTOCOL { PROTOCOL } else { 16 },
+            onlink: false,
+        };
+        Observed { addresses: vec![one], routes: vec![route], manager, ..Observed::default() }
+    }
+
+    #[test]
+    fn what_is_given_is_what_everybody_can_use() {
+        let dns = vec![Ipv4Addr::new(192, 168, 0, 1)];
+        let device = Device { dns: dns.clone(), ..Device::default() };
+        let state = State { device: Some(device), ..State::default() };
+        let seen = Some(Seen::Running(Box::new(state)));
+        let observed = kernel(0, seen);
+        let lease = given(&observed, INDEX, None).unwrap();
+        assert_eq!((lease.address, lease.prefix), (Ipv4Addr::new(192, 168, 0, 2), 24));
+        assert_eq!(lease.gateway, Some(Ipv4Addr::new(192, 168, 0, 1)));
+        assert_eq!(lease.dns, dns);
+        // It died: what it gave is still there, and its servers are known.
+        let left = given(&kernel(0, Some(Seen::Absent)), INDEX, Some(lease.clone()));
+        assert_eq!(left, Some(lease));
+
+        // Another's link; an address that leads nowhere; what this service itself
+        // set in the other mode.
+        assert_eq!(given(&observed, INDEX + 1, None), None);
+        assert_eq!(given(&Observed { routes: Vec::new(), ..observed }, INDEX, None), None);
+        assert_eq!(given(&kernel(PROTOCOL, None), INDEX, None), None);
+    }
+}
