@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::at::{self, AtError, Command};
+use crate::config::Control;
 use crate::modem::inventory::{Modem, Unrecognised};
 use crate::modem::usb_path::UsbPath;
 use crate::session::Report;
@@ -54,6 +55,9 @@ pub struct Params {
     /// A text message to send.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Text>,
+    /// Who shall have the AT port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
     /// The number of a text message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
@@ -84,6 +88,13 @@ pub enum Call {
         modem: Option<UsbPath>,
         /// The command.
         command: Command,
+    },
+    /// Tell who has the AT port, and who shall have it.
+    Control {
+        /// Which modem; none for the only one.
+        modem: Option<UsbPath>,
+        /// Who shall; none to leave it.
+        wanted: Option<Control>,
     },
     /// What was said on a modem's AT port since the last time.
     Transcript {
@@ -272,9 +283,16 @@ pub fn parse(line: &[u8]) -> Result<(u64, Call), Reply<()>> {
             false => Err(bad(id, "`ussd` takes `modem` and `code` alone".into())),
         };
     }
-    let Params { modem, command, timeout_s, message, id: number, code, from } = request.params;
+    let Params { modem, command, timeout_s, message, control, id: number, code, from } =
+        request.params;
     if code.is_some() || from.is_some() {
         return Err(bad(id, format!("`{}` takes neither `code` nor `from`", request.method)));
+    }
+    if request.method == "control" && (command.is_some() || timeout_s.is_some()) {
+        return Err(bad(id, "`control` takes no such parameter".into()));
+    }
+    if request.method != "control" && control.is_some() {
+        return Err(bad(id, format!("`{}` takes no `control`", request.method)));
     }
     if message.is_some() || number.is_some() {
         let why = format!("`{}` takes neither `message` nor `id`", request.method);
@@ -283,6 +301,7 @@ pub fn parse(line: &[u8]) -> Result<(u64, Call), Reply<()>> {
     let call = match (request.method.as_str(), modem, command, timeout_s) {
         ("status", None, None, None) => Call::Status,
         ("transcript", modem, None, None) => Call::Transcript { modem },
+        ("control", modem, ..) => Call::Control { modem, wanted: control },
         ("at", modem, Some(text), timeout_s) => {
             let mut command = Command::typed(&text).map_err(|error| bad(id, error.to_string()))?;
             if let Some(seconds) = timeout_s {
@@ -301,8 +320,9 @@ pub fn parse(line: &[u8]) -> Result<(u64, Call), Reply<()>> {
 
 fn unknown(id: u64, method: &str) -> Reply<()> {
     let message = format!(
-        "there is no method `{method}`; there are `status`, `at`, `transcript`, `sms-send`, \
-         `sms-list`, `sms-outbox`, `sms-show`, `sms-delete`, `sms-adopt`, `sms-watch`, `ussd`"
+        "there is no method `{method}`; there are `status`, `at`, `transcript`, `control`, \
+         `sms-send`, `sms-list`, `sms-outbox`, `sms-show`, `sms-delete`, `sms-adopt`, `sms-watch`, \
+         `ussd`"
     );
     failed(id, FailureCode::UnknownMethod, message)
 }
@@ -336,6 +356,7 @@ pub fn at_answer(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::ControlReport;
 
     fn answer(line: &str) -> Result<(u64, Call), String> {
         parse(line.as_bytes()).map_err(|reply| serde_json::to_string(&reply).unwrap())
@@ -344,6 +365,9 @@ mod tests {
     #[test]
     fn reads_what_is_documented() {
         assert_eq!(answer(r#"{"v":1,"id":9,"method":"status"}"#), Ok((9, Call::Status)));
+        let line = r#"{"v":1,"id":2,"method":"control","params":{"control":"direct"}}"#;
+        let wanted = Some(Control::Direct);
+        assert_eq!(answer(line), Ok((2, Call::Control { modem: None, wanted })));
         let line = r#"{"v":1,"id":8,"method":"at","params":{"modem":"1-1.2","command":"AT+CSQ","timeout_s":3}}"#;
         let command = Command::typed("AT+CSQ").unwrap().within(Duration::from_secs(3));
         let modem = Some("1-1.2".parse().unwrap());
@@ -369,6 +393,9 @@ mod tests {
         };
         let line = block(r#"    {"v":1,"id":7,"result""#);
         let reply: Reply<Status> = serde_json::from_str(&line).unwrap();
+        assert_eq!(serde_json::to_string(&reply).unwrap(), line);
+        let line = block(r#"    {"v":1,"id":2,"result""#);
+        let reply: Reply<ControlReport> = serde_json::from_str(&line).unwrap();
         assert_eq!(serde_json::to_string(&reply).unwrap(), line);
         let line = block(r#"    {"v":1,"id":8,"result""#);
         let reply: Reply<AtAnswer> = serde_json::from_str(&line).unwrap();
@@ -396,6 +423,8 @@ mod tests {
             (r#"{"v":1,"id":3,"method":"at","params":{"command":"ATD*99#"}}"#, 3, "bad-request"),
             (r#"{"v":1,"id":3,"method":"at","params":{"command":"AT\rAT"}}"#, 3, "bad-request"),
             (r#"{"v":1,"id":3,"method":"status","params":{"id":1}}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"status","params":{"control":"direct"}}"#, 3, "bad-request"),
+            (r#"{"v":1,"id":3,"method":"control","params":{"control":"me"}}"#, 3, "bad-request"),
             (r#"{"v":1,"id":3,"method":"sms-send"}"#, 3, "bad-request"),
             (
                 r#"{"v":1,"id":3,"method":"sms-send","params":{"message":{"to":["x"],"text":""}}}"#,

@@ -7,6 +7,7 @@ use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Error, Parser, ValueExt};
 
 use super::test::DEFAULT_TARGET;
+use crate::config::Control;
 use crate::daemon::Options;
 use crate::modem::usb_path::UsbPath;
 use crate::protocol;
@@ -40,6 +41,9 @@ Commands:
              why, reboot, apn NAME (key: /etc/a7670e.key; counter: the clock).
   ussd CODE|ANSWER|--cancel
              Asks the network, for example a7670e ussd '*144#', or answers it.
+  control [direct|modemmanager]
+             Who has the AT port; with a word, who shall have it until the
+             service is started again.
   record FILE  Records what is said on the AT port to FILE, with all that tells
              who you are replaced, for the emulator and for bug reports.
   test [URL] Latency, loss and bandwidth through the modem, within a budget of
@@ -65,8 +69,8 @@ Commands:
 Options of all but run, check-config, first-boot, forget and net-name:
   --modem PLACE    the modem at this place on the USB bus, for example 1-1.2
   --socket PATH    the control socket (default /run/a7670e/control.sock)
-  --json           status, why, plan, usage, at, test, doctor, sms, ussd: JSON, not
-                   text
+  --json           status, why, plan, usage, at, control, test, doctor, sms,
+                   ussd: JSON, not text
   --watch          status, why, signal: again every second, until Ctrl-C
   --timeout S      at: seconds that the modem may take
   --seconds S      record: how long (default 60)
@@ -144,6 +148,8 @@ pub enum Question {
         /// Seconds that it may take.
         timeout_s: Option<u16>,
     },
+    /// Who has the AT port, and who shall.
+    Control(Option<Control>),
     /// Measure the connection.
     Test {
         /// The page to load.
@@ -206,7 +212,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
         "sms" => super::sms::parse(&mut parser),
         "ussd" => super::ussd::parse(&mut parser),
         "status" | "why" | "plan" | "signal" | "usage" | "metrics" | "doctor" | "at" | "record"
-        | "test" => ask(&command, &mut parser),
+        | "test" | "control" => ask(&command, &mut parser),
         other => Err(format!("there is no command `{other}`").into()),
     }
 }
@@ -238,14 +244,17 @@ fn ask(name: &str, parser: &mut Parser) -> Result<Command, Error> {
         match (arg, name) {
             (Long("socket"), _) => asked.socket = parser.value()?.into(),
             (Long("modem"), _) => asked.modem = Some(parser.value()?.parse()?),
-            (Long("json"), "status" | "why" | "plan" | "usage" | "at" | "test" | "doctor") => {
-                asked.json = true;
-            }
+            (
+                Long("json"),
+                "status" | "why" | "plan" | "usage" | "at" | "test" | "doctor" | "control",
+            ) => asked.json = true,
             (Long("watch"), "status" | "why" | "signal") => asked.watch = true,
             (Long("timeout"), "at") => timeout_s = Some(parser.value()?.parse()?),
             (Long("seconds"), "record") => seconds = parser.value()?.parse()?,
             (Long("bytes"), "test") => bytes = parser.value()?.parse()?,
-            (Value(value), "at" | "record" | "test") if word.is_none() => word = Some(value),
+            (Value(value), "at" | "record" | "test" | "control") if word.is_none() => {
+                word = Some(value)
+            }
             (Short('h') | Long("help"), _) => return Ok(Command::Help),
             (other, _) => return Err(other.unexpected()),
         }
@@ -262,6 +271,12 @@ fn ask(name: &str, parser: &mut Parser) -> Result<Command, Error> {
             };
             Question::Test { target, bytes }
         }
+        ("control", None) => Question::Control(None),
+        ("control", Some(word)) => Question::Control(Some(match word.string()?.as_str() {
+            "direct" => Control::Direct,
+            "modemmanager" => Control::ModemManager,
+            other => return Err(format!("control is direct or modemmanager, not {other}").into()),
+        })),
         ("doctor", _) => Question::Doctor,
         ("why", _) => Question::Why,
         ("plan", _) => Question::Plan,
@@ -342,6 +357,12 @@ mod tests {
         assert_eq!(parsed("why --modem 1-1.2 --watch"), Ok(Command::Ask(Question::Why, other)));
         let at = Question::At { command: "AT+CSQ".into(), timeout_s: Some(5) };
         assert_eq!(parsed("at --timeout 5 AT+CSQ"), Ok(Command::Ask(at, asked())));
+        let control = Question::Control(Some(Control::ModemManager));
+        assert_eq!(parsed("control modemmanager"), Ok(Command::Ask(control, asked())));
+        let control = Question::Control(None);
+        let json = Asked { json: true, ..asked() };
+        assert_eq!(parsed("control --json"), Ok(Command::Ask(control, json)));
+        assert!(parsed("control nobody").unwrap_err().contains("direct or modemmanager"));
         let record = Question::Record { file: "x.txt".into(), seconds: 9 };
         assert_eq!(parsed("record x.txt --seconds 9"), Ok(Command::Ask(record, asked())));
         let test = Question::Test { target: "http://x/y".into(), bytes: 5 };

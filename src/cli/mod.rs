@@ -5,6 +5,7 @@ mod at;
 mod check_config;
 mod client;
 mod code;
+mod control;
 mod doctor;
 mod first_boot;
 mod forget;
@@ -92,6 +93,7 @@ fn ask(question: &Question, asked: &Asked) -> Result<()> {
         Question::Record { file, seconds } => {
             return record::record(&mut client, asked, file, *seconds);
         }
+        Question::Control(wanted) => return control::control(&mut client, asked, *wanted),
         Question::Test { target, bytes } => {
             return test::test(&mut client, asked, target, *bytes);
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::modem::usb_path::UsbPath;
 use crate::policy::verdict::{Evidence, Proof, Registration, Sim, Verdict};
 use crate::protocol::Status;
-use crate::session::{Next, Report};
+use crate::session::{ControlReport, Holder, Next, Report};
 
 /// One modem's, for programs.
 #[derive(Debug, Serialize)]
@@ -18,6 +18,8 @@ pub struct Answer<'a> {
     summary: String,
     reason: Option<&'a str>,
     advice: Option<&'a str>,
+    /// Who has the AT port.
+    control: Option<&'a ControlReport>,
     evidence: Option<&'a Evidence>,
     next: Option<Next>,
     /// What kept the first boot from making the device what its card says.
@@ -39,6 +41,7 @@ pub fn answers(status: &Status) -> Vec<Answer<'_>> {
         summary: verdict.to_string(),
         reason: None,
         advice: verdict.advice(),
+        control: None,
         evidence: None,
         next: None,
         first_boot: first_boot(),
@@ -57,6 +60,7 @@ pub fn answers(status: &Status) -> Vec<Answer<'_>> {
                 summary: report.summary.clone(),
                 reason: reason(report),
                 advice: report.advice.as_deref(),
+                control: report.cellular.control.as_ref(),
                 evidence: Some(&report.evidence),
                 next: report.next,
                 first_boot: first_boot(),
@@ -193,8 +197,14 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         Proof::Nothing => "nothing is reached",
         Proof::Captive => "somebody else answers (a portal?)",
     };
+    let port = match &report.cellular.control {
+        Some(control) if control.holder == Holder::ModemManager || control.note.is_some() => {
+            super::control::describe(control)
+        }
+        _ => three(evidence.port, "answers", "silent"),
+    };
     let mut facts = vec![
-        ("AT port", three(evidence.port, "answers", "silent")),
+        ("AT port", port),
         ("SIM", sim.to_owned()),
         ("network", registration),
         ("APN", apn),

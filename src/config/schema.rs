@@ -1,6 +1,6 @@
 //! What the configuration file may say. All of it is optional.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::recovery::Recovery;
 use super::secret::SecretValue;
@@ -41,12 +41,14 @@ pub struct Modem {
 }
 
 /// Who owns the AT port.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Control {
     /// This program. ModemManager is asked to let go of it.
     #[default]
     Direct,
+    /// ModemManager, once this program has set the modem up.
+    ModemManager,
 }
 
 /// The modem's network function on USB (`AT$MYCONFIG`, SIMCom A76XX AT Command

@@ -69,7 +69,7 @@ fn errors_have_place_and_remedy() {
         ("[data]\nreset_day = 31\n", "x.toml:2:13: `data.reset_day`: ", "1 to 28"),
         ("[network]\nmetric = \"1\"\n", "x.toml:2:10: `network.metric`: ", "u32"),
         ("[network.probe]\ntarget = \"https://x\"\n", "x.toml:2:10: ", "plain HTTP"),
-        ("[modem]\ncontrol = \"modemmanager\"\n", "x.toml:2:11: ", "`direct`"),
+        ("[modem]\ncontrol = \"mm\"\n", "x.toml:2:11: ", "`direct` or `modemmanager`"),
         ("[recovery]\nusb_power = \"on\"\n", "x.toml:2:13: ", "`hub`"),
         ("[recovery.power_gpio]\nchip = \"gpiochip0\"\n", "x.toml:1:1: ", "`line`"),
         ("[recovery.power_gpio]\nchip = \"0\"\nline = 1\n", "x.toml:2:8: ", "gpiochip0"),

@@ -9,8 +9,10 @@ use std::io;
 use tokio::time::sleep;
 
 use super::climb::climb;
+use super::modemmanager::watch::Watch;
 use super::network;
 use super::port;
+use super::rival;
 use super::task::Task;
 use crate::modem::transcript::Side;
 use crate::net::dhcp::socket::Socket;
@@ -73,6 +75,28 @@ impl Task {
                 let pushed = self.port.as_mut().map(|port| port.push(&bytes));
                 if let Some(Err(error)) = pushed {
                     tracing::warn!("modem at {}: {error}", self.path);
+                }
+            }
+            Action::WatchManager(on) => {
+                self.manager = on.then(|| Watch::start(Arc::clone(&self.shared)));
+            }
+            Action::HandOver => {
+                self.rival.hand_over(&self.shared, &self.path);
+                let uid = rival::uid(&self.shared.tools.sysfs, &self.path);
+                self.manager.iter().for_each(|watch| watch.show(Some(uid.clone())));
+            }
+            Action::TakeBack => {
+                self.rival.plugged();
+                self.manager.iter().for_each(|watch| watch.show(None));
+            }
+            Action::Manager(call) => {
+                if let Some(watch) = &self.manager {
+                    watch.call(call);
+                }
+            }
+            Action::ManagerMessage { modem, call } => {
+                if let Some(watch) = &self.manager {
+                    watch.message(modem, call);
                 }
             }
             Action::Observe => self.observe(None),
@@ -186,6 +210,11 @@ impl Task {
 fn waits(action: &Action) -> bool {
     matches!(
         action,
-        Action::Write(_) | Action::Tell(_) | Action::RunProgram(_) | Action::Obey { .. }
+        Action::Write(_)
+            | Action::Tell(_)
+            | Action::RunProgram(_)
+            | Action::Obey { .. }
+            | Action::Manager(_)
+            | Action::ManagerMessage { .. }
     )
 }

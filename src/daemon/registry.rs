@@ -267,6 +267,18 @@ impl Reader {
                     Err(reply) => encode(&reply),
                 }
             }
+            Call::Control { modem, wanted } => {
+                let (answer, report) = oneshot::channel();
+                let sent = self.send(id, modem.as_ref(), Order::Control(wanted, answer));
+                let report = match sent {
+                    Ok(()) => report.await.map_err(|_| no_modem(id)),
+                    Err(reply) => Err(reply),
+                };
+                match report {
+                    Ok(report) => encode(&protocol::done(id, report)),
+                    Err(reply) => encode(&reply),
+                }
+            }
             // Before: it is answered by more than a line.
             Call::Watch { modem, after } => match self.watched(id, modem.as_ref(), after) {
                 Ok(_) => encode(&protocol::done(id, Watching { watching: true })),

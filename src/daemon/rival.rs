@@ -1,7 +1,9 @@
-//! Sees to it that ModemManager lets go of a modem, and that a new one does too.
+//! Sees to it that ModemManager lets go of a modem, and that a new one does too,
+//! until it is to have it.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
@@ -29,19 +31,68 @@ pub struct Rival {
     unknown: Option<String>,
     settled: bool,
     check: Instant,
+    /// The modem is ModemManager's.
+    yielded: bool,
+    giving: Pending<()>,
+    /// No more tries for who is being asked.
+    enough: Arc<AtomicBool>,
 }
 
 impl Rival {
     /// Nothing is known.
     pub fn new() -> Rival {
-        Rival { asking: None, released: None, unknown: None, settled: false, check: Instant::now() }
+        Rival {
+            asking: None,
+            released: None,
+            unknown: None,
+            settled: false,
+            check: Instant::now(),
+            yielded: false,
+            giving: None,
+            enough: Arc::default(),
+        }
     }
 
-    /// The modem is plugged in: ask at once.
+    /// The modem is plugged in, or to be taken back: ask at once.
     pub fn plugged(&mut self) {
+        self.yielded = false;
         self.settled = false;
         self.asking = None;
         self.check = Instant::now();
+        self.released = None;
+        self.enough = Arc::default();
+    }
+
+    /// ModemManager may have the modem: nobody is asked any more, and what was
+    /// asked for is taken back.
+    pub fn hand_over(&mut self, shared: &Arc<Shared>, path: &UsbPath) {
+        self.yielded = true;
+        self.settled = false;
+        self.enough.store(true, Ordering::Relaxed);
+        let (asking, before) = (self.asking.take(), self.giving.take());
+        let (shared, path) = (Arc::clone(shared), path.clone());
+        let uid = uid(&shared.tools.sysfs, &path);
+        self.giving = Some(Box::pin(async move {
+            if let Some(before) = before {
+                before.await;
+            }
+            // Taken back before it is answered, it would be granted afterwards.
+            if let Some(asking) = asking {
+                _ = asking.await;
+            }
+            let given = match shared.bus().await {
+                Ok(bus) => modemmanager::give_back(bus, &uid).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = given {
+                tracing::warn!("modem at {path}: ModemManager does not take it: {error}");
+            }
+        }));
+    }
+
+    /// Whether the modem is ModemManager's.
+    pub fn is_yielded(&self) -> bool {
+        self.yielded
     }
 
     /// Whether the AT port may be opened: ModemManager has let go, is not there,
@@ -53,6 +104,12 @@ impl Rival {
     /// Waits until [`Rival::is_settled`] becomes true. Can be dropped at any time,
     /// and is to be called again and again: it also asks later comers.
     pub async fn settle(&mut self, shared: &Arc<Shared>, path: &UsbPath) {
+        if self.giving.is_some() {
+            finish(&mut self.giving).await;
+        }
+        if self.yielded {
+            return std::future::pending().await;
+        }
         loop {
             if self.asking.is_none() {
                 sleep_until(self.check).await;
@@ -68,13 +125,14 @@ impl Rival {
 
     fn ask(&mut self, shared: Arc<Shared>, uid: String) {
         let known = self.released.clone();
+        let enough = Arc::clone(&self.enough);
         self.asking = Some(Box::pin(async move {
             // No bus, or none that answers yet: then nobody holds the port.
             let Ok(Ok(bus)) = timeout(BUS, shared.bus()).await else { return Ok(Outcome::Absent) };
             match (modemmanager::owner(bus).await?, known) {
                 (None, _) => Ok(Outcome::Absent),
                 (Some(owner), Some(known)) if owner == known => Ok(Outcome::Released(owner)),
-                _ => modemmanager::inhibit(bus, &uid).await,
+                _ => modemmanager::inhibit(bus, &uid, &enough).await,
             }
         }));
     }
@@ -106,7 +164,10 @@ impl Rival {
     }
 
     /// Gives the modem back, if ModemManager had let go of it.
-    pub async fn give_back(self, shared: &Shared, path: &UsbPath) {
+    pub async fn give_back(mut self, shared: &Shared, path: &UsbPath) {
+        if self.giving.is_some() {
+            return finish(&mut self.giving).await;
+        }
         if let (Some(bus), Some(_)) = (shared.bus.get(), &self.released) {
             let uid = uid(&shared.tools.sysfs, path);
             if let Err(error) = modemmanager::give_back(bus, &uid).await {
@@ -117,7 +178,7 @@ impl Rival {
 }
 
 /// The name that ModemManager has for a USB device: its real path in sysfs.
-fn uid(sysfs: &Path, modem: &UsbPath) -> String {
+pub fn uid(sysfs: &Path, modem: &UsbPath) -> String {
     let link = sysfs.join("bus/usb/devices").join(modem.to_string());
     std::fs::canonicalize(&link).unwrap_or(link).display().to_string()
 }

@@ -17,19 +17,21 @@ use tokio::time::{Instant, sleep_until};
 use super::by_text::{ByText, UnderWay};
 use super::climb::Tools;
 use super::kept::Files;
+use super::modemmanager::watch::{self, Watch};
 use super::network;
 use super::obey;
 use super::port::Port;
 use super::recording::Recording;
 use super::rival::Rival;
 use crate::at::{AtError, Command, Reply};
+use crate::config::Control;
 use crate::modem::transcript::Side;
 use crate::modem::usb_path::UsbPath;
 use crate::net::dhcp::socket::Socket;
 use crate::net::dns::Dns;
 use crate::net::probe;
 use crate::protocol::{MessagesCall, SmsList};
-use crate::session::{Clock, Device, Event, Report, Session, Settings};
+use crate::session::{Clock, ControlReport, Device, Event, Report, Session, Settings};
 use crate::sms::desk::{News, NotDone};
 
 /// What all tasks share.
@@ -78,6 +80,8 @@ pub enum Order {
     /// Tell what was said on the port since the last time, shortened; the first
     /// time begins the recording.
     Transcript(oneshot::Sender<io::Result<String>>),
+    /// Who shall have the AT port from now on.
+    Control(Option<Control>, oneshot::Sender<ControlReport>),
     /// Something about text messages.
     Messages(MessagesCall, oneshot::Sender<Result<SmsList, NotDone>>),
     /// Take down what was set up, and end.
@@ -107,6 +111,7 @@ pub struct Task {
     recording: Option<Recording>,
     pub(super) device: Option<Device>,
     pub(super) rival: Rival,
+    pub(super) manager: Option<Watch>,
     pub(super) probe_id: u16,
     pub(super) by_text: UnderWay,
 }
@@ -149,6 +154,7 @@ impl Task {
             recording: None,
             device: None,
             rival: Rival::new(),
+            manager: None,
             probe_id: std::process::id() as u16,
             by_text,
         })
@@ -190,6 +196,10 @@ impl Task {
                     }
                 }
                 came = self.by_text.next(self.shared.start) => self.came(came),
+                news = watched(&mut self.manager) => event = Some(match news {
+                    watch::News::Modem(news) => Event::Manager(news),
+                    watch::News::Message(news) => Event::ManagerMessage(news),
+                }),
                 () = self.rival.settle(&self.shared, &self.path), if self.device.is_some() => {
                     event = Some(Event::Device(self.presented()));
                 }
@@ -236,6 +246,14 @@ impl Task {
                 _ = answer.send(self.messages(call));
                 None
             }
+            Order::Control(wanted, answer) => {
+                if let Some(wanted) = wanted {
+                    self.session.control(self.shared.clock(), wanted);
+                }
+                // Who asked may have left.
+                _ = answer.send(self.session.control_report());
+                None
+            }
             Order::Stop => None,
         }
     }
@@ -245,7 +263,7 @@ impl Task {
         let device = self.device.clone()?;
         Some(match self.rival.is_settled() {
             true => device,
-            false => Device { port: None, held: true, ..device },
+            false => Device { port: None, held: !self.rival.is_yielded(), ..device },
         })
     }
 
@@ -334,6 +352,13 @@ impl Task {
 async fn work(port: &mut Option<Port>) -> io::Result<Vec<u8>> {
     match port {
         Some(port) => port.work().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn watched(watch: &mut Option<Watch>) -> watch::News {
+    match watch {
+        Some(watch) => watch.next().await,
         None => std::future::pending().await,
     }
 }

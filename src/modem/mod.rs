@@ -6,5 +6,6 @@ pub mod catalogue;
 pub mod facts;
 pub mod inventory;
 pub mod machine;
+pub mod manager;
 pub mod transcript;
 pub mod usb_path;

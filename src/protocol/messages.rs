@@ -108,9 +108,9 @@ const MOST: usize = 100;
 
 /// What a request for `sms-…` asks for; `Err(None)`: there is no such method.
 pub(super) fn parse(request: Request) -> Result<(u64, Call), Option<String>> {
-    let Params { modem, command, timeout_s, message, id, code, from } = request.params;
+    let Params { modem, command, timeout_s, message, control, id, code, from } = request.params;
     let method = request.method;
-    let odd = command.is_some() || timeout_s.is_some() || code.is_some();
+    let odd = command.is_some() || timeout_s.is_some() || code.is_some() || control.is_some();
     if method == "sms-adopt" {
         return match (from, message, id) {
             (Some(from), None, None) if !odd => {

@@ -58,7 +58,7 @@ impl Timers {
 
 impl Session {
     pub(super) fn evidence(&self, now: Duration) -> Evidence {
-        let state = self.machine.as_ref().map(|machine| machine.state());
+        let state = self.cellular();
         let phase = self.phase();
         let in_phase = self.timers.in_phase(now);
         // True once it is so, `None` while it may still come, then false.
@@ -100,6 +100,8 @@ impl Session {
         };
         let data_path = match self.path {
             Path::Up => Some(true),
+            // What runs goes on while the modem changes hands.
+            Path::Unknown if self.changes_hands() => Some(true),
             _ => within(DATA, self.timers.phase.1),
         };
         let nameless = state.is_some_and(|state| state.apn.as_deref() == Some(""));
@@ -140,6 +142,7 @@ impl Session {
         self.attempts > 1 && self.failures.iter().any(|failure| refused(&failure.step))
     }
 
+    /// Whether the AT port is open here.
     pub(super) fn port_is_open(&self) -> bool {
         self.port == Port::Open
     }

@@ -7,7 +7,7 @@ use super::{Action, Clock, Path, Port, REOPEN, Session};
 use crate::at::AtError;
 use crate::at::reply::{SimState, Stat};
 use crate::modem::machine::{self, Phase};
-use crate::sms::desk::{self, Desk, Ended, Message, NotDone, Time};
+use crate::sms::desk::{self, Desk, Ended, ManagerEvent, Message, NotDone, Time};
 use crate::sms::spool::{Kept, SendRequest, Settings};
 
 /// Marks the desk's commands among those of people.
@@ -30,6 +30,7 @@ pub(super) struct Messages {
     stopped: Option<(Duration, String)>,
     time: Time,
     open: bool,
+    managed: bool,
     registered: bool,
 }
 
@@ -45,6 +46,7 @@ impl Messages {
             desk: settings.map(|settings| Desk::new(settings, kept)),
             time: Time { now: Duration::ZERO, wall: 0 },
             open: false,
+            managed: false,
             registered: false,
         }
     }
@@ -86,7 +88,13 @@ impl Messages {
         self.desk.as_mut().ok_or_else(switched_off)
     }
 
-    fn know(&mut self, open: bool, registered: bool) {
+    /// ModemManager's side has news.
+    pub fn managed(&mut self, clock: Clock, event: ManagerEvent) {
+        self.time = time(clock);
+        self.tell(desk::Event::Manager(event));
+    }
+
+    fn know(&mut self, open: bool, managed: bool, registered: bool) {
         if self.registered != registered {
             self.registered = registered;
             self.tell(desk::Event::Registered(registered));
@@ -94,6 +102,11 @@ impl Messages {
         if self.open != open {
             self.open = open;
             self.tell(if open { desk::Event::Ready } else { desk::Event::Gone });
+        }
+        if self.managed != managed {
+            self.managed = managed;
+            let news = if managed { ManagerEvent::Ready } else { ManagerEvent::Gone };
+            self.tell(desk::Event::Manager(news));
         }
     }
 }
@@ -176,6 +189,8 @@ impl Session {
             self.desk.tell(desk::Event::Registered(self.desk.registered));
             let open = if self.desk.open { desk::Event::Ready } else { desk::Event::Gone };
             self.desk.tell(open);
+            let managed = if self.desk.managed { ManagerEvent::Ready } else { ManagerEvent::Gone };
+            self.desk.tell(desk::Event::Manager(managed));
             if again != Duration::MAX {
                 self.actions.push(Action::Say("text messages go on".to_owned()));
             }
@@ -219,15 +234,23 @@ impl Session {
         let mut changed = false;
         loop {
             changed |= self.hear(clock);
-            let state = self.machine.as_ref().map(machine::Machine::state);
+            let state = self.told();
             let sim = state.and_then(|state| state.sim.as_ref());
             let open = matches!(sim, Some(SimState::Ready | SimState::Pin2));
             let settled =
                 self.phase() == Phase::Connected || self.timers.in_phase(clock.now) >= PATIENCE;
             let registered =
                 state.and_then(|state| state.registration).is_some_and(Stat::is_registered);
-            let open = open && (self.desk.open || settled);
-            self.desk.know(open, registered);
+            // What is on its way to the network is seen to its end.
+            let sending =
+                self.desk.open && self.messages().is_some_and(|desk| desk.is_sending(clock.wall));
+            let speaks = self.hands.speaks() || sending && !self.hands.theirs();
+            let open = open && speaks && (self.desk.open || settled);
+            let modem = self.hands.manager.messaging().map(str::to_owned);
+            self.desk.know(open, modem.is_some(), registered);
+            if let Some(shown) = self.hands.manager.messages().filter(|_| modem.is_some()) {
+                self.desk.tell(desk::Event::Manager(ManagerEvent::Shown(shown)));
+            }
             let wanted = self.desk.desk.as_mut().map(Desk::take).unwrap_or_default();
             if wanted.is_empty() {
                 return changed;
@@ -241,6 +264,10 @@ impl Session {
                     desk::Action::Run(message) => self.actions.push(Action::RunProgram(message)),
                     desk::Action::Obey { id, text } => {
                         self.actions.push(Action::Obey { id, text });
+                    }
+                    desk::Action::Manager(call) => {
+                        let modem = modem.clone().unwrap_or_default();
+                        self.actions.push(Action::ManagerMessage { modem, call });
                     }
                     desk::Action::Cancel(id) => {
                         self.tell(clock.now, machine::Event::Cancel { id: id | OURS });
@@ -279,7 +306,8 @@ impl Session {
                 machine::Action::DataPathReady { .. } => self.path = Path::Up,
                 machine::Action::DataPathLost { .. } => {
                     // That the port is gone says nothing about the data.
-                    let unknown = self.phase() == Phase::NoPort;
+                    let phase = self.machine.as_ref().map(|machine| machine.state().phase);
+                    let unknown = phase == Some(Phase::NoPort);
                     self.path = if unknown { Path::Unknown } else { Path::Down };
                     self.adopted = self.lease().map(|lease| lease.address);
                 }
@@ -294,8 +322,7 @@ impl Session {
                     None => self.desk.tell(desk::Event::Urc(urc)),
                 },
                 machine::Action::Remember(memory) => {
-                    self.kept_memory = memory.clone();
-                    self.actions.push(Action::Remember(memory));
+                    self.remember(memory);
                 }
                 machine::Action::Changed => changed = true,
             }

@@ -9,6 +9,7 @@
 //! - A silent AT port is no reason to take a working connection down.
 //! - What was done is seen again: every plan is followed by a look.
 
+mod control;
 mod evidence;
 mod managed;
 mod messages;
@@ -21,13 +22,16 @@ mod words;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+pub use control::{ControlReport, Holder};
 pub use managed::ManagerReport;
 pub use report::{CellularReport, NetworkReport, Next, Report, UsageReport};
 pub use settings::{DnsScope, Settings};
 pub use words::{Action, Clock, Device, Event, Failure, Kept};
 
 use crate::at::AtError;
+use crate::config::Control;
 use crate::modem::machine::{self, Machine, Memory, ModelTraits, Order, Phase};
+use crate::modem::manager::Manager;
 use crate::net::clash::Clash;
 use crate::net::dhcp::{self, Lease};
 use crate::net::model::{Link, Observed};
@@ -122,6 +126,7 @@ pub struct Session {
     verdict: Verdict,
     next_tick: Duration,
     desk: messages::Messages,
+    hands: control::Hands,
     actions: Vec<Action>,
 }
 
@@ -129,6 +134,9 @@ impl Session {
     /// A session without a modem yet.
     #[must_use]
     pub fn new(settings: Settings, kept: Kept) -> Session {
+        let cellular = &settings.cellular;
+        let manager = Manager::new(cellular.pin.clone(), cellular.roaming);
+        let watch = settings.control == Control::ModemManager;
         Session {
             prover: Prover::new(settings.probe.clone()),
             ladder: Ladder::new(settings.limits.clone(), kept.history),
@@ -138,6 +146,7 @@ impl Session {
                 kept.messages,
                 kept.unreadable,
             ),
+            hands: control::Hands::new(settings.control, manager),
             kept_memory: kept.memory,
             boot: kept.boot,
             settings,
@@ -174,7 +183,7 @@ impl Session {
             timers: evidence::Timers::default(),
             verdict: Verdict::ComingUp,
             next_tick: Duration::ZERO,
-            actions: Vec::new(),
+            actions: watch.then_some(Action::WatchManager(true)).into_iter().collect(),
         }
     }
 
@@ -186,6 +195,7 @@ impl Session {
             Event::PortOpened => {
                 self.port = Port::Open;
                 self.port_error = None;
+                self.hands.opened(now);
                 self.tell(now, machine::Event::PortOpened);
             }
             Event::PortFailed(reason) => {
@@ -209,6 +219,8 @@ impl Session {
                 self.actions.push(Action::Answer { id, result: Err(AtError::PortClosed) });
             }
             Event::Hint => self.look(),
+            Event::Manager(event) => self.hands.manager.event(now, event),
+            Event::ManagerMessage(event) => self.desk.managed(clock, event),
             Event::Applied(failures) => self.applied(now, failures),
             Event::Observed(observed) => self.seen(clock, observed),
             Event::Dhcp(bytes) => {
@@ -236,6 +248,7 @@ impl Session {
         if let Some(dhcp) = &mut self.dhcp {
             dhcp.advance(now);
         }
+        self.hands.manager.advance(now);
         if self.desk.advance(clock) {
             self.actions.push(Action::LoadMessages);
         }
@@ -259,7 +272,8 @@ impl Session {
         let retry = self.retry.filter(|_| !self.busy);
         let routers = self.next_solicitation();
         let desk = self.desk.next_event();
-        let due = [machine, dhcp, port, look, probe, retry, routers, self.climb, desk];
+        let manager = self.hands.manager.next_event();
+        let due = [machine, dhcp, port, look, probe, retry, routers, self.climb, desk, manager];
         due.into_iter().flatten().fold(self.next_tick, Duration::min)
     }
 
@@ -286,7 +300,7 @@ impl Session {
     /// What the modem says; `None` while there is none.
     #[must_use]
     pub fn modem_state(&self) -> Option<&machine::State> {
-        self.machine.as_ref().map(Machine::state)
+        self.cellular()
     }
 
     /// The steps that leave nothing of ours behind; for the end of the service.
@@ -312,7 +326,7 @@ impl Session {
     }
 
     fn phase(&self) -> Phase {
-        self.machine.as_ref().map_or(Phase::NoPort, |machine| machine.state().phase)
+        self.cellular().map_or(Phase::NoPort, |state| state.phase)
     }
 
     fn plugged(&mut self, now: Duration, device: Option<Device>) {
@@ -328,6 +342,7 @@ impl Session {
         }
         if !known {
             self.machine = None;
+            self.hands.plugged(now);
         }
         let port = |device: &Option<Device>| device.as_ref().and_then(|device| device.port.clone());
         if port(&self.device) != port(&device) || !known {
@@ -371,6 +386,9 @@ impl Session {
             };
         }
         let mut changed = self.converse(clock);
+        if self.change_hands(clock) {
+            changed |= self.converse(clock);
+        }
         if matches!(
             self.phase(),
             Phase::NoSim
@@ -400,7 +418,7 @@ impl Session {
     /// A session that was found running does not outlive a modem that answers
     /// and has no data connection.
     fn doubt(&mut self, now: Duration) {
-        let Some(state) = self.machine.as_ref().map(Machine::state) else { return };
+        let Some(state) = self.cellular() else { return };
         let none = match state.phase {
             Phase::SimWait => true,
             Phase::Searching => state.registration.is_some_and(|stat| !stat.is_registered()),
@@ -420,7 +438,7 @@ impl Session {
         let news = verdict != self.verdict;
         if news {
             self.verdict = verdict;
-            let reason = self.machine.as_ref().and_then(|machine| machine.state().reason.clone());
+            let reason = self.cellular().and_then(|state| state.reason.clone());
             let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
             self.actions.push(Action::Say(format!("{verdict}{reason}")));
         }
@@ -467,7 +485,7 @@ impl Session {
                 return;
             }
         };
-        self.tell(now, machine::Event::Order(order));
+        self.order(now, order);
         // What the machine wants is heard at the next turn.
         self.next_tick = now;
     }

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Clock, ManagerReport, Path, Session};
-use crate::modem::machine::{Machine, State};
+use super::{Clock, ControlReport, ManagerReport, Path, Session};
+use crate::modem::machine::State;
 use crate::net::clash::Clash;
 use crate::net::dhcp::Lease;
 use crate::net::model::{Ipv6, NameServers};
@@ -59,6 +59,8 @@ pub struct CellularReport {
     pub port_open: bool,
     /// Why it is not.
     pub port_error: Option<String>,
+    /// Who has it.
+    pub control: Option<ControlReport>,
     /// What the modem says.
     #[serde(flatten)]
     pub state: State,
@@ -137,7 +139,8 @@ impl Session {
                     Some(device) if device.held => Some(HELD.to_owned()),
                     _ => self.port_error.clone(),
                 },
-                state: self.machine.as_ref().map(redacted).unwrap_or_default(),
+                control: Some(self.control_report()),
+                state: self.cellular().map(redacted).unwrap_or_default(),
             },
             network: self.network_report(),
             usage: UsageReport {
@@ -197,7 +200,6 @@ impl Session {
     }
 }
 
-fn redacted(machine: &Machine) -> State {
-    let state = machine.state();
+fn redacted(state: &State) -> State {
     State { identity: state.identity.redacted(), ..state.clone() }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
-use crate::config::{self, Config, ConfigError, NetworkBy, UsbPower};
+use crate::config::{self, Config, ConfigError, Control, NetworkBy, UsbPower};
 use crate::modem::machine::{CellularSettings, Providers};
 use crate::net::networkmanager::profile::Gsm;
 use crate::net::probe;
@@ -25,6 +25,8 @@ const FALLBACK: [SocketAddrV4; 2] = [
 /// The wishes of the owner.
 #[derive(Clone)]
 pub struct Settings {
+    /// Who has the AT port.
+    pub control: Control,
     /// SIM, access point, networks.
     pub cellular: CellularSettings,
     /// Where access points are looked up.
@@ -67,6 +69,7 @@ pub enum DnsScope {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
+            .field("control", &self.control)
             .field("cellular", &self.cellular)
             .field("metric", &self.metric)
             .field("dns", &self.dns)
@@ -105,6 +108,7 @@ impl Settings {
         let probe = &config.network.probe;
         let cellular = config.cellular_settings()?;
         Ok(Settings {
+            control: config.modem.control,
             gsm: config.network.gsm_profile.then(|| gsm(&cellular, config.network.metric)),
             cellular,
             providers,

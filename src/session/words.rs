@@ -6,12 +6,13 @@ use std::time::Duration;
 use crate::at::{AtError, Command, Reply};
 use crate::modem::catalogue::NetKind;
 use crate::modem::machine::Memory;
+use crate::modem::manager;
 use crate::net::model::Observed;
 use crate::net::plan::{Plan, Step};
 use crate::net::probe::{Outcome, Target};
 use crate::policy::budget::Usage;
 use crate::policy::ladder::{History, Rung};
-use crate::sms::desk::{Message, News};
+use crate::sms::desk::{ManagerCall, ManagerEvent, Message, News};
 use crate::sms::spool;
 
 /// Time and date. They may jump apart: the date is set when the network comes.
@@ -68,6 +69,10 @@ pub enum Event {
     Dhcp(Vec<u8>),
     /// What a probe found.
     Probed(Outcome),
+    /// ModemManager's side.
+    Manager(manager::Event),
+    /// The same, of messages.
+    ManagerMessage(ManagerEvent),
 }
 
 /// A step that was not done.
@@ -90,6 +95,22 @@ pub enum Action {
     ClosePort,
     /// Write this to it.
     Write(Vec<u8>),
+    /// Watch ModemManager from now on, or no more; its news are
+    /// [`Event::Manager`].
+    WatchManager(bool),
+    /// Give the modem to ModemManager, and watch what it makes of it.
+    HandOver,
+    /// Take it back. [`Event::Device`] with its port tells that it is done.
+    TakeBack,
+    /// Ask ModemManager for this; answered by [`manager::Event::Answered`].
+    Manager(manager::Call),
+    /// Ask it for this of messages; answered by [`Event::ManagerMessage`].
+    ManagerMessage {
+        /// The modem's object.
+        modem: String,
+        /// What to do.
+        call: ManagerCall,
+    },
     /// Look at the network; answered by [`Event::Observed`].
     Observe,
     /// Carry this out, then tell, then look.

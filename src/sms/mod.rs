@@ -7,6 +7,7 @@
 pub mod assembly;
 pub mod commands;
 pub mod desk;
+pub mod managed;
 pub mod pdu;
 pub mod spool;
 pub mod ussd;

@@ -6,6 +6,7 @@
 mod faults;
 mod flapping;
 mod kernel;
+mod manager;
 mod messages;
 mod online;
 mod probe;

@@ -21,6 +21,7 @@ use a7670e_emulator::modem::Modem;
 use a7670e_emulator::profile::Profile;
 
 use crate::kernel::{Kernel, MODEM};
+use crate::manager::Manager;
 use crate::probe::Probe;
 use crate::wishes::settings;
 
@@ -59,8 +60,10 @@ pub struct Rig {
     /// Seconds of the epoch when the clock of this rig is 0; may jump.
     pub wall: u64,
     pub kill: Kill,
-    /// ModemManager has the AT port.
+    /// ModemManager has the AT port, and does not let go of it.
     held: bool,
+    /// ModemManager.
+    pub manager: Manager,
     /// Actions that the session has ordered.
     pub actions: usize,
     /// What was said, and when.
@@ -126,6 +129,7 @@ impl Rig {
             probes: Vec::new(),
             wakes: 0,
             held: false,
+            manager: Manager::new(),
             opened: None,
             registered: None,
             routed: None,
@@ -306,7 +310,17 @@ impl Rig {
         self.queue.insert((self.now + after, self.entries), due);
     }
 
-    fn tell(&mut self, after: Duration, event: Event) {
+    /// Tells the session what is plugged in, later.
+    pub fn tell_device(&mut self, after: Duration) {
+        let device = self.present.then(|| self.device());
+        self.tell(after, Event::Device(device));
+    }
+
+    pub fn port_is_open(&self) -> bool {
+        self.port_open
+    }
+
+    pub fn tell(&mut self, after: Duration, event: Event) {
         self.later(after, Due::Event(self.number, event));
     }
 
@@ -333,7 +347,7 @@ impl Rig {
         Device {
             model: model.into(),
             kind,
-            port: (!self.held).then(|| "/dev/ttyUSB1".into()),
+            port: (!self.held && !self.manager.has).then(|| "/dev/ttyUSB1".into()),
             held: self.held,
             link: Some(MODEM.into()),
         }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
+use a7670e::config::Control;
 use a7670e::modem::machine::{Access, Auth, CellularSettings, Providers, Secret, Source};
 use a7670e::net::probe;
 use a7670e::policy::budget::Rules;
@@ -28,6 +29,7 @@ impl Providers for Apns {
 /// Settings as from an empty configuration, but for a page that the far end has.
 pub fn settings() -> Settings {
     Settings {
+        control: Control::Direct,
         cellular: CellularSettings::default(),
         providers: Arc::new(Apns(&["safaricom"])),
         by: a7670e::config::NetworkBy::Netlink,

@@ -29,12 +29,16 @@ const DENIED: Duration = Duration::from_secs(20);
 
 /// A PIN is tried only while more tries than this are left, so that the last
 /// one stays for a person.
-const TRIES_TO_KEEP: u8 = 1;
+pub const TRIES_TO_KEEP: u8 = 1;
 
 impl Machine {
     pub(super) fn handle(&mut self, now: Duration, step: Step, result: Result<Reply, AtError>) {
         if let Err(AtError::TimedOut(_) | AtError::Restarted | AtError::PortClosed) = result {
-            // The channel finds out how the port is, and then all starts anew.
+            // The channel finds out how the port is, and then all starts anew. Whether
+            // it was done, nobody knows.
+            if matches!(step, Step::Dial(_) | Step::Call(_)) {
+                self.dials = None;
+            }
             return;
         }
         let ok = result.is_ok();

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use handle::TRIES_TO_KEEP;
 pub use settings::{
     Access, Auth, AuthOrder, CellularSettings, Dial, Memory, ModelTraits, Modes, Providers, Secret,
     Source,
@@ -194,6 +195,17 @@ impl Machine {
     pub fn with_memory(mut self, memory: Memory) -> Machine {
         self.memory = memory;
         self
+    }
+
+    /// What [`Action::Remember`] said elsewhere meanwhile.
+    pub fn recall(&mut self, memory: Memory) {
+        self.memory = memory;
+    }
+
+    /// Whether it has nothing to say to the modem for now.
+    pub fn is_idle(&self) -> bool {
+        let free = self.steps.is_empty() && self.requests.is_empty();
+        free && self.waiting.is_none() && self.channel.is_ready()
     }
 
     /// Takes an event in.

@@ -208,7 +208,7 @@ pub struct Memory {
 impl Memory {
     /// Names a PIN on a card. Not reversible for the card's number; a PIN has
     /// few digits, which is why the file is root's.
-    pub(super) fn name(iccid: &str, pin: &Secret) -> String {
+    pub(in crate::modem) fn name(iccid: &str, pin: &Secret) -> String {
         let digest = Sha256::new()
             .chain_update(iccid)
             .chain_update([0])

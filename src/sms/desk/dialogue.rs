@@ -358,7 +358,7 @@ impl Desk {
 
     /// A message came. What it changes is kept at once, so that it may be
     /// deleted from the SIM after that.
-    fn received(&mut self, time: Time, octets: &[u8]) {
+    pub(super) fn received(&mut self, time: Time, octets: &[u8]) {
         let tpdu = split_centre(octets).map_or(octets, |(_, tpdu)| tpdu);
         let deliver = match Tpdu::decode(tpdu) {
             Ok(Tpdu::StatusReport(report)) => {
@@ -386,6 +386,9 @@ impl Desk {
                 unreadable(tpdu)
             }
         };
+        if self.came_by_manager(&deliver) {
+            return;
+        }
         let blocked = !self.settings.from.permit(&deliver.from);
         let number = self.next;
         let id = match self.inbox.take(time.wall, self.settings.patience, number, deliver, tpdu) {

@@ -10,6 +10,7 @@
 mod answers;
 mod came;
 mod dialogue;
+mod managed;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use answers::Listed;
 use dialogue::{Job, Memory};
 
 pub use came::Ended;
+pub use managed::{ManagerCall, ManagerEvent};
 pub use requests::{NotDone, Support};
 pub use view::{Message, News};
 
@@ -63,6 +65,8 @@ pub enum Event {
     Urc(Urc),
     /// What was typed at a prompt is on its way to the modem.
     Prompted,
+    /// ModemManager's side, while it has the modem.
+    Manager(ManagerEvent),
     /// The end of a command.
     Answer {
         /// Of [`Action::Command`].
@@ -99,6 +103,8 @@ pub enum Action {
         /// What it says.
         text: String,
     },
+    /// Ask ModemManager for this; answered by [`Event::Manager`].
+    Manager(ManagerCall),
     /// Tell whoever listens.
     Tell(News),
     /// A line for the log.
@@ -143,6 +149,7 @@ pub struct Desk {
     prompted: bool,
     commands: u64,
     due: came::InHand,
+    managed: managed::Managed,
     actions: Vec<Action>,
 }
 
@@ -177,6 +184,7 @@ impl Desk {
             prompted: false,
             commands: 0,
             due: came::InHand::default(),
+            managed: managed::Managed::default(),
             actions: Vec::new(),
         };
         desk.fill(kept);
@@ -214,6 +222,7 @@ impl Desk {
             self.actions.push(Action::Cancel(id));
         }
         self.due = came::InHand::default();
+        self.managed_restore();
         self.fill(kept);
         self.paused = time.now.saturating_add(DISK_AGAIN);
         self.sweep_at = self.paused;
@@ -234,6 +243,7 @@ impl Desk {
             Event::Registered(registered) => self.registered = registered,
             Event::Urc(urc) => self.urc(time, &urc),
             Event::Prompted => self.prompted = true,
+            Event::Manager(event) => self.managed_event(time, event),
             Event::Answer { id, result } => {
                 if let Some((_, job)) = self.busy.take_if(|busy| busy.0 == id) {
                     self.answered(time, job, result);
@@ -265,6 +275,7 @@ impl Desk {
         }
         self.hand_on(time);
         self.work(time);
+        self.managed_work(time);
     }
 
     /// When [`Desk::advance`] is due; `None` while only news brings anything.

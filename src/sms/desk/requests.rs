@@ -80,6 +80,18 @@ impl Desk {
         Ok(())
     }
 
+    /// Whether the modem has a message of which it has not said what became of it,
+    /// or is to get the rest of one now.
+    #[must_use]
+    pub fn is_sending(&self, wall: u64) -> bool {
+        self.outbox.messages().any(|message| {
+            let sending = |part: &PartState| matches!(part, PartState::Sending { .. });
+            let begun = message.parts.iter().any(|part| part.given().is_some());
+            message.parts.iter().any(sending)
+                || begun && message.is_waiting() && message.next_try <= wall
+        })
+    }
+
     /// All messages that are kept, the oldest first.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {

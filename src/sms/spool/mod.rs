@@ -19,6 +19,7 @@ mod lists;
 mod outbox;
 mod outgoing;
 mod store;
+mod whole;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,7 @@ pub use lists::{Lists, Pattern};
 pub use outbox::{Outbox, Refusal, Send, SendRequest, retry_after};
 pub use outgoing::{Outgoing, PartState, Priority, State};
 pub use store::{Kept, Store, StoreError};
+pub use whole::Whole;
 
 use super::assembly::Incoming;
 

@@ -72,9 +72,9 @@ pub struct Send {
 #[derive(Debug)]
 pub struct Outbox {
     settings: Settings,
-    messages: BTreeMap<u64, Outgoing>,
+    pub(super) messages: BTreeMap<u64, Outgoing>,
     /// When parts were sent within the last hour.
-    sent: VecDeque<u64>,
+    pub(super) sent: VecDeque<u64>,
 }
 
 /// How long to wait after so many refusals, seconds.
@@ -206,6 +206,11 @@ impl Outbox {
     pub fn refused(&mut self, wall: u64, id: u64, part: usize, why: String, for_good: bool) {
         self.set(id, part, PartState::Waiting);
         self.sent.pop_back();
+        self.refused_once(wall, id, why, for_good);
+    }
+
+    /// The message was refused, wherever its parts are.
+    pub(super) fn refused_once(&mut self, wall: u64, id: u64, why: String, for_good: bool) {
         if let Some(message) = self.messages.get_mut(&id) {
             message.attempts = message.attempts.saturating_add(1);
             message.next_try = wall.saturating_add(retry_after(message.attempts));
@@ -256,6 +261,7 @@ impl Outbox {
         let at = self.messages.get(&id)?.parts.get(part)?.given().unwrap_or(0);
         let reference = Some(report.reference);
         self.set(id, part, PartState::Reported { at, reference, status: report.status });
+        self.whole_reported(id, part, report.status);
         Some(id)
     }
 
@@ -328,7 +334,7 @@ impl Outbox {
     }
 
     /// When the limit lets the next part go.
-    fn free_at(&self, wall: u64) -> u64 {
+    pub(super) fn free_at(&self, wall: u64) -> u64 {
         let limit = self.settings.per_hour as usize;
         let recent = |at: &&u64| wall.saturating_sub(**at) < HOUR && **at <= wall;
         let within: Vec<u64> = self.sent.iter().filter(recent).copied().collect();

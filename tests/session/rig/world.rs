@@ -58,6 +58,7 @@ impl Rig {
     pub(super) fn act(&mut self, action: Action, killed: bool) {
         match action {
             Action::OpenPort(_) if self.present => {
+                assert!(!self.manager.has, "two programs on one port");
                 self.port_open = true;
                 self.opened = Some(self.now);
                 self.tell(OPEN, Event::PortOpened);
@@ -124,6 +125,7 @@ impl Rig {
                 panic!("nothing of this is switched on here: {action:?}")
             }
             Action::Answer { .. } | Action::Changed => {}
+            other => self.manages(other),
         }
     }
 

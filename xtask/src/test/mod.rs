@@ -52,7 +52,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "modemmanager",
-        about: "Debian's ModemManager takes the emulated modem for a real one",
+        about: "Debian's ModemManager takes the emulated modem for a real one, and the service's",
         run: rust::modemmanager,
     },
     Part {

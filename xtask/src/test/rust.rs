@@ -30,9 +30,11 @@ pub fn udev(ctx: &Context, checks: &mut Checks) -> Result<()> {
     count(tests, checks)
 }
 
-/// Runs the image's own version of ModemManager on the emulated modem.
+/// Runs the image's own version of ModemManager on the emulated modem, by itself and
+/// beside the service.
 pub fn modemmanager(ctx: &Context, checks: &mut Checks) -> Result<()> {
-    debians(ctx, checks, "a7670e-emulator", "modemmanager")
+    debians(ctx, checks, "a7670e-emulator", "modemmanager")?;
+    debians(ctx, checks, "a7670e", "modemmanager")
 }
 
 /// Runs the service beside the image's own version of systemd-resolved. It is

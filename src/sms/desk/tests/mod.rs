@@ -2,6 +2,7 @@
 
 mod came;
 mod disk;
+mod managed;
 mod mode;
 mod power;
 mod world;

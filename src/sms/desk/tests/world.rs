@@ -184,7 +184,7 @@ impl World {
                     Action::Command { .. } | Action::Cancel(_) if self.occupied => {}
                     Action::Command { id, command } => self.command(id, &command)?,
                     // Not written yet, or answered already.
-                    Action::Cancel(_) => {}
+                    Action::Cancel(_) | Action::Manager(_) => {}
                     Action::Tell(news) => self.told.push(news),
                     Action::Say(text) => self.said.push(text),
                     Action::Run(message) => self.run_program(*message)?,

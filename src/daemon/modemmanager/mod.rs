@@ -1,9 +1,14 @@
-//! Asks ModemManager to let go of a modem that this service drives.
+//! Asks ModemManager to let go of a modem that this service drives, and gives it
+//! back; what is done with a modem that ModemManager has is in [`watch`].
 //!
 //! The request is `InhibitDevice`: ModemManager drops the device, closes its
 //! ports and remembers the request until it is taken back or the requester's
 //! connection ends, so a killed service gives the modem back by itself.
 
+mod read;
+pub mod watch;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
@@ -50,12 +55,13 @@ pub async fn owner(bus: &Connection) -> Result<Option<String>> {
     }
 }
 
-/// Asks for the device `uid`, its path in sysfs.
+/// Asks for the device `uid`, its path in sysfs. Once `enough` is set, a refusal is
+/// not followed by another try.
 ///
 /// # Errors
 /// The bus broke, or ModemManager refuses: polkit's
 /// org.freedesktop.ModemManager1.Control is for others.
-pub async fn inhibit(bus: &Connection, uid: &str) -> Result<Outcome> {
+pub async fn inhibit(bus: &Connection, uid: &str, enough: &AtomicBool) -> Result<Outcome> {
     let Some(owner) = owner(bus).await? else { return Ok(Outcome::Absent) };
     let begin = Instant::now();
     loop {
@@ -81,7 +87,7 @@ pub async fn inhibit(bus: &Connection, uid: &str) -> Result<Outcome> {
             }
             Err(error) => return Err(error),
         };
-        if begin.elapsed() >= patience {
+        if begin.elapsed() >= patience || enough.load(Ordering::Relaxed) {
             return in_vain;
         }
         sleep(PAUSE).await;
@@ -91,10 +97,13 @@ pub async fn inhibit(bus: &Connection, uid: &str) -> Result<Outcome> {
 /// Gives the device back.
 ///
 /// # Errors
-/// The bus broke. That ModemManager is gone is none.
+/// The bus broke. That ModemManager is gone, or was not asked for it, is none.
 pub async fn give_back(bus: &Connection, uid: &str) -> Result<()> {
     if owner(bus).await?.is_none() {
         return Ok(());
     }
-    bus.call_method(Some(NAME), PATH, Some(NAME), "InhibitDevice", &(uid, false)).await.map(|_| ())
+    match bus.call_method(Some(NAME), PATH, Some(NAME), "InhibitDevice", &(uid, false)).await {
+        Err(Error::MethodError(name, _, _)) if name.ends_with(".NotFound") => Ok(()),
+        other => other.map(|_| ()),
+    }
 }
