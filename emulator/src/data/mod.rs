@@ -91,6 +91,10 @@ impl DataPath {
         };
         self.up.shape = shape;
         self.down.shape = Shape { kbit: faults.down_kbit, ..shape };
+        if !link.call {
+            // A call that is over has nobody who takes them.
+            self.calls.clear();
+        }
         self.link = Some(link.clone());
     }
 
@@ -304,8 +308,10 @@ impl DataPath {
         self.waiting() < WAITING
     }
 
+    /// Of the way that packets take now: on the other nobody may be listening.
     fn waiting(&self) -> usize {
-        self.frames.len().max(self.calls.len())
+        let call = self.link.as_ref().is_some_and(|link| link.call);
+        if call { self.calls.len() } else { self.frames.len() }
     }
 
     /// Whether a packet of the far end is wanted now: one that came would not

@@ -190,3 +190,29 @@ fn faults_of_the_line_are_a_calls_too() {
     path.from_call(NOW, &packet::udp((CARRIER, 5000), (FAR, 7), b"hi"));
     assert_eq!(path.advance(NOW), Vec::<Vec<u8>>::new());
 }
+
+#[test]
+fn what_a_call_left_does_not_hold_up_the_network_function() {
+    let called = Link { call: true, carrier: false, forwarding: false, ..link() };
+    let mut path = path(&called);
+    let down = || packet::udp((FAR, 7), (CARRIER, 7), b"down");
+    while path.takes(NOW) {
+        path.from_far(NOW, down());
+        path.advance(NOW);
+    }
+    assert!(path.to_call().is_some());
+    // pppd is killed while nobody reads the port any more.
+    path.set_link(NOW, &link());
+    assert_eq!(path.to_call(), None);
+    assert!(path.takes(NOW));
+    // The other way round: a link that is down takes no frames.
+    while path.takes(NOW) {
+        path.from_far(NOW, down());
+        path.advance(NOW);
+    }
+    path.set_link(NOW, &called);
+    assert!(path.takes(NOW));
+    path.from_far(NOW, down());
+    path.advance(NOW);
+    assert!(path.to_call().is_some());
+}

@@ -40,8 +40,7 @@ mod code {
 /// Restart timer and Max-Configure (RFC 1661 section 4.6).
 const RESTART: Duration = Duration::from_secs(3);
 const MAX_CONFIGURE: u32 = 10;
-/// The host's packets are no longer; nothing else was agreed on (RFC 1661
-/// section 6.1).
+/// Longest packet where nothing else is agreed on (RFC 1661 section 6.1).
 const MRU: usize = 1500;
 
 /// What the call has to do, in order.
@@ -148,7 +147,7 @@ impl Call {
     /// An IPv4 packet for the host; lost while the network phase is not reached,
     /// or when it is longer than the host takes.
     pub fn send_packet(&mut self, packet: &[u8]) {
-        if self.is_open() && packet.len() <= MRU {
+        if self.is_open() && packet.len() <= self.lcp.host_mru() {
             self.send(protocol::IPV4, packet);
         }
     }

@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Addresses, code};
+use super::{Addresses, MRU, code};
 
 /// Options of LCP (RFC 1661 section 6, RFC 1662 section 7).
 mod link {
@@ -80,12 +80,14 @@ pub struct Negotiation {
     agreed: (bool, bool),
     /// Control characters that the host wants escaped, all until it says so.
     map: u32,
+    /// Longest information field that the host takes.
+    mru: usize,
 }
 
 impl Negotiation {
     /// Nothing is agreed on.
     pub fn new(policy: Policy, ours: Options) -> Self {
-        Self { policy, ours, agreed: (false, false), map: u32::MAX }
+        Self { policy, ours, agreed: (false, false), map: u32::MAX, mru: MRU }
     }
 
     /// Whether both ends agree.
@@ -101,6 +103,11 @@ impl Negotiation {
     /// The host's async control character map.
     pub fn host_map(&self) -> u32 {
         self.map
+    }
+
+    /// The host's maximum receive unit.
+    pub fn host_mru(&self) -> usize {
+        self.mru
     }
 
     /// Whether the host has to say who it is.
@@ -130,11 +137,17 @@ impl Negotiation {
         if !rather.is_empty() {
             return (code::CONFIGURE_NAK, Options(rather).encode());
         }
+        // What it does not name is as if nothing was ever agreed on.
+        (self.map, self.mru) = (u32::MAX, MRU);
         for (kind, value) in &options.0 {
-            if let (Policy::Link, link::MAP, Ok(map)) =
-                (self.policy, *kind, <[u8; 4]>::try_from(value.as_slice()))
-            {
-                self.map = u32::from_be_bytes(map);
+            match (self.policy, *kind, value.as_slice()) {
+                (Policy::Link, link::MAP, &[a, b, c, d]) => {
+                    self.map = u32::from_be_bytes([a, b, c, d]);
+                }
+                (Policy::Link, link::MRU, &[high, low]) => {
+                    self.mru = usize::from(u16::from_be_bytes([high, low]));
+                }
+                _ => {}
             }
         }
         self.agreed.1 = true;

@@ -104,6 +104,45 @@ fn a_host_that_will_not_say_who_it_is_comes_online_too() {
 }
 
 #[test]
+fn no_packet_is_longer_than_the_host_takes() {
+    let mut call = call();
+    online(&mut call);
+    // It begins anew with an MRU of 296, as `pppd mru 296` does.
+    say(&mut call, protocol::LCP, &negotiation::packet(1, 1, &[1, 4, 1, 40]));
+    let told = heard(&mut call);
+    agree(&mut call, protocol::LCP, &told);
+    say(&mut call, protocol::PAP, &negotiation::packet(1, 9, &[0, 0]));
+    let told = heard(&mut call);
+    agree(&mut call, protocol::IPCP, &told);
+    say(&mut call, protocol::IPCP, &negotiation::packet(1, 3, &[]));
+    assert!(call.is_open());
+    heard(&mut call);
+    call.send_packet(&[0x45; 297]);
+    assert_eq!(heard(&mut call), []);
+    call.send_packet(&[0x45; 296]);
+    assert_eq!(heard(&mut call).len(), 1);
+}
+
+#[test]
+fn what_a_later_request_leaves_out_is_as_at_the_beginning() {
+    let mut call = call();
+    let first = heard(&mut call);
+    for options in [&[2, 6, 0, 0, 0, 0][..], &[]] {
+        say(&mut call, protocol::LCP, &negotiation::packet(1, 1, options));
+    }
+    agree(&mut call, protocol::LCP, &first);
+    say(&mut call, protocol::PAP, &negotiation::packet(1, 9, &[0, 0]));
+    // The identifier 9 is a control character, and must be escaped.
+    let steps = call.take();
+    let line = steps.iter().map(|step| match step {
+        Step::Serial(bytes) => bytes.clone(),
+        _ => Vec::new(),
+    });
+    let line = line.collect::<Vec<_>>().concat();
+    assert!(line.iter().all(|byte| *byte >= 0x20), "{line:x?}");
+}
+
+#[test]
 fn echoes_are_answered_and_unknown_protocols_rejected() {
     let mut call = call();
     online(&mut call);
