@@ -209,9 +209,14 @@ fn the_link_is_networkmanagers_whoever_is_killed() {
 
     // What another changes is put right, without a new connection.
     let before = manager.connection();
-    manager.tells(&["connection", "modify", "--temporary", PROFILE, "ipv4.route-metric", "50"]);
+    let change = ["ipv4.route-metric", "50", "ipv4.dns-search", "owner.test"];
+    let modify = ["connection", "modify", "--temporary", PROFILE];
+    manager.tells(&[&modify[..], &change].concat());
     manager.tells(&["device", "reapply", "wwan0"]);
     println!("put right after {:.1?}", wait("the metric", || default_route(700)));
+    // On this we have no say.
+    let kept = manager.tells(&["-g", "ipv4.dns-search", "connection", "show", PROFILE]);
+    assert_eq!(kept.trim(), "owner.test");
     // A connection that another took down comes back.
     manager.tells(&["device", "disconnect", "wwan0"]);
     println!("connected again after {:.1?}", wait("the route", || default_route(700)));
@@ -425,6 +430,8 @@ fn from_one_mode_to_the_other_and_gone() {
     service.wait("online");
     assert_eq!(ours(), "", "something of the other mode is left");
 
+    // Somebody's own, made from ours.
+    manager.tells(&["connection", "clone", PROFILE, "mine"]);
     // Killed, and removed: the package's hook, and once more.
     service.kill();
     for told in ["deleted profile", "nothing of a7670e is left"] {
@@ -433,7 +440,9 @@ fn from_one_mode_to_the_other_and_gone() {
         let output = output.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && text.contains(told), "{output:?}");
+        assert!(!text.contains("mine"), "{text}");
     }
+    manager.tells(&["connection", "show", "mine"]);
     manager.judge_left();
     drop(rig);
 }

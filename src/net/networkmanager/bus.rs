@@ -12,7 +12,7 @@ use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue, Value as Variant};
 use zbus::{Connection, Message};
 
 use super::profile::{Found, Profile, Value, gsm_uuid, uuid_of};
-use super::{Device, State, Step};
+use super::{Change, Device, State, Step};
 
 const NAME: &str = "org.freedesktop.NetworkManager";
 const PATH: &str = "/org/freedesktop/NetworkManager";
@@ -117,10 +117,13 @@ pub async fn apply(bus: &Connection, link: &str, step: &Step) -> Result<()> {
             let body = (sections(profile), ADD_IN_MEMORY, none);
             call(bus, SETTINGS_PATH, SETTINGS, "AddConnection2", &body).await?;
         }
-        Step::Update(profile, _) => {
+        Step::Update(profile, changes) => {
             let Some(path) = profile_path(bus, profile.uuid()).await? else { return Ok(()) };
             let none: HashMap<&str, Variant<'_>> = HashMap::new();
-            let body = (sections(profile), UPDATE_IN_MEMORY, none);
+            let reply = call(bus, path.as_str(), CONNECTION, "GetSettings", &()).await?;
+            let body = reply.body();
+            let there: Sections<'_, Variant<'_>> = body.deserialize()?;
+            let body = (merged(there, profile, changes), UPDATE_IN_MEMORY, none);
             call(bus, path.as_str(), CONNECTION, "Update2", &body).await?;
         }
         Step::Delete { uuid } => {
@@ -180,7 +183,9 @@ pub async fn forget(bus: &Connection) -> Result<Vec<String>> {
         let mut found = Found::default();
         take(&reply, &mut found.0)?;
         if found.is_ours() {
-            leave(bus, &path).await?;
+            if found.is_ethernet() {
+                leave(bus, &path).await?;
+            }
             call(bus, path.as_str(), CONNECTION, "Delete", &()).await?;
             let id = found.0.get(&("connection".to_owned(), "id".to_owned()));
             gone.push(id.map_or_else(|| path.to_string(), ToString::to_string));
@@ -190,7 +195,8 @@ pub async fn forget(bus: &Connection) -> Result<Vec<String>> {
 }
 
 /// Disconnects the device that uses this profile, and lets go of it: without a
-/// profile NetworkManager would make one up.
+/// profile NetworkManager would make one up. A modem that PPP goes through stays
+/// NetworkManager's: the end of the profile is that of the call.
 async fn leave(bus: &Connection, profile: &OwnedObjectPath) -> Result<()> {
     let active: Vec<OwnedObjectPath> =
         property(bus, PATH, NAME, "ActiveConnections").await?.try_into()?;
@@ -323,6 +329,25 @@ fn sections(profile: &Profile) -> Sections<'_, Variant<'_>> {
         sections.entry(section).or_default().insert(key, value);
     }
     sections
+}
+
+/// The settings that are `there`, with ours, and without what has to go: an update
+/// replaces all of them.
+fn merged<'a>(
+    mut there: Sections<'a, Variant<'a>>,
+    profile: &'a Profile,
+    changes: &[Change],
+) -> Sections<'a, Variant<'a>> {
+    for change in changes.iter().filter(|change| change.to.is_none()) {
+        let Some((section, key)) = change.name.split_once('.') else { continue };
+        if let Some(keys) = there.get_mut(section) {
+            keys.remove(key);
+        }
+    }
+    for (section, keys) in sections(profile) {
+        there.entry(section).or_default().extend(keys);
+    }
+    there
 }
 
 async fn device_path(bus: &Connection, link: &str) -> Result<Option<OwnedObjectPath>> {

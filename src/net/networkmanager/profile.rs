@@ -20,8 +20,10 @@ const AUTOCONNECT_PRIORITY: i32 = 100;
 /// `NM_METERED_YES`: programs that ask are told to be sparing.
 const METERED: i32 = 1;
 
-/// What marks a profile as ours, in the setting `user.data`.
-pub const MARK: (&str, &str) = ("a7670e.owner", "a7670e");
+/// What marks a profile as ours, in the setting `user.data`, with the profile's own
+/// UUID: a copy that somebody made of it (`nmcli connection clone`) has another,
+/// and is that person's.
+pub const MARK: &str = "a7670e.uuid";
 
 /// Name of the profile for PPP.
 const GSM: &str = "a7670e-gsm";
@@ -139,7 +141,7 @@ pub fn gsm_uuid() -> String {
 impl Profile {
     fn new(id: String, uuid: String, kind: &str) -> Profile {
         let mut profile = Profile { settings: BTreeMap::new() };
-        let mark = [(MARK.0.to_owned(), MARK.1.to_owned())];
+        let mark = [(MARK.to_owned(), uuid.clone())];
         profile
             .set("connection", "id", Value::Text(id))
             .set("connection", "uuid", Value::Text(uuid))
@@ -305,12 +307,31 @@ fn text_of(value: &Value) -> &str {
 }
 
 impl Found {
-    /// Whether it bears our mark.
+    /// Whether it bears our mark, and is no copy of one that does.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        match self.0.get(&("user".to_owned(), "data".to_owned())) {
-            Some(Value::Map(data)) => data.get(MARK.0).is_some_and(|owner| owner == MARK.1),
+        let uuid = self.text("connection", "uuid");
+        match self.get("user", "data") {
+            Some(Value::Map(data)) => uuid.is_some_and(|it| data.get(MARK) == Some(it)),
             _ => false,
+        }
+    }
+
+    /// Whether NetworkManager would make up another in place of it, as it does for
+    /// Ethernet only.
+    #[must_use]
+    pub fn is_ethernet(&self) -> bool {
+        self.text("connection", "type").is_some_and(|kind| kind == "802-3-ethernet")
+    }
+
+    fn get(&self, section: &str, key: &str) -> Option<&Value> {
+        self.0.get(&(section.to_owned(), key.to_owned()))
+    }
+
+    fn text(&self, section: &str, key: &str) -> Option<&String> {
+        match self.get(section, key) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
         }
     }
 }

@@ -180,6 +180,18 @@ fn the_profile_for_ppp_comes_changes_and_goes() {
 }
 
 #[test]
+fn a_copy_that_somebody_made_of_ours_is_theirs() {
+    let profile = Profile::gsm(&wish(), &gsm());
+    let mut found = told(&profile);
+    assert!(found.is_ours() && !found.is_ethernet());
+    // `nmcli connection clone` gives a name and a UUID, and copies the rest.
+    let uuid = ("connection".to_owned(), "uuid".to_owned());
+    found.0.insert(uuid, Value::Text("2fa1d0f8-5b0e-4f5c-9f0c-8f3c5f0f6a11".into()));
+    assert!(!found.is_ours());
+    assert!(told(&Profile::ethernet(&wish(), &device(true, 10))).is_ethernet());
+}
+
+#[test]
 fn what_the_owner_adds_stays_and_what_hides_the_device_goes() {
     let device = device(true, ACTIVATED);
     let profile = Profile::ethernet(&wish(), &device);
