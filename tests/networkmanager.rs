@@ -264,13 +264,16 @@ fn at_the_cap_the_connection_goes_down_and_stays_down() {
     let mut manager = Manager::new(folder, "", "dns=none\n");
     let rig = plugged(folder);
     manager.start();
-    let config = format!("{CONFIG}[data]\ncap = \"4 MB\"\n");
+    let config = CONFIG.replace("probe", "gsm_profile = true\nprobe");
+    let config = format!("{config}[data]\ncap = \"4 MB\"\n");
     let service = manager.service(folder, &config);
     service.wait("online");
+    wait("the profile for PPP", || manager.profiles().contains("a7670e-gsm"));
     // Its end is what is waited for, not the download's.
     std::thread::spawn(|| std::panic::catch_unwind(|| download(50_000_000)));
     service.wait("cap-reached");
     println!("down after {:.1?}", wait("down", is_down));
+    wait("no way by PPP", || !manager.profiles().contains("a7670e-gsm"));
 
     // Whoever connects it: it goes down again, also after a restart of either.
     _ = manager.client(&["connection", "up", PROFILE]);

@@ -117,7 +117,8 @@ impl Session {
             ipv6: self.settings.ipv6,
             dns: self.settings.take_dns,
             anew: self.managed.anew,
-            gsm: self.settings.gsm.clone(),
+            // What goes by PPP is not counted, so that at the cap nothing may.
+            gsm: self.settings.gsm.clone().filter(|_| !self.budget.reached()),
         })
     }
 
