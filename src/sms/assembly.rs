@@ -77,6 +77,13 @@ pub struct Incoming {
     /// What is still to be done with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Due>,
+    /// How often the program was begun for it without having ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub begun: u8,
+}
+
+fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 /// What is to be done with a message besides telling of it.
@@ -204,6 +211,7 @@ impl Assembly {
             state: if whole { Completeness::Whole } else { Completeness::Partial },
             blocked: false,
             due: None,
+            begun: 0,
         };
         self.messages.insert(id, message);
         Taken::New(id)

@@ -18,8 +18,14 @@ use crate::sms::spool::{Priority, SendRequest};
 const AGAIN: Duration = Duration::from_secs(60);
 const AGAIN_MOST: Duration = Duration::from_secs(3600);
 
-/// So long after a message came its program is run no more, seconds.
+/// So long after a message came its program is not run again, seconds. Once it is
+/// run all the same: the date may have jumped in between.
 const GIVE_UP: u64 = 86_400;
+
+/// So often the program is begun for a message without having ended, as the service
+/// or the power went before it; then no more. One that restarts the service or the
+/// device, directly or not, would do so for ever.
+const BEGUN_MOST: u8 = 3;
 
 /// How long an answer to a command is worth sending, seconds.
 const ANSWER: u64 = 3600;
@@ -81,15 +87,25 @@ impl Desk {
             return;
         }
         let Some(id) = self.first(Due::Program) else { return };
-        let Some(message) = self.inbox.get(id) else { return };
-        if !self.settings.program || time.wall.saturating_sub(message.kept) > GIVE_UP {
-            let text = format!("the program is not run for message {id} any more");
-            self.actions.push(Action::Say(text));
-            self.done_with(id);
-            return;
+        let Some(message) = self.inbox.get_mut(id) else { return };
+        if !self.settings.program {
+            return self.not_again(id, "there is none any more");
         }
+        if message.begun >= BEGUN_MOST {
+            return self.not_again(id, &format!("{BEGUN_MOST} times the service ended before it"));
+        }
+        message.begun += 1;
         self.due.program = Some(id);
-        self.actions.push(Action::Run(Box::new(Message::into(message))));
+        self.keep_in(id);
+        if let Some(message) = self.inbox.get(id) {
+            self.actions.push(Action::Run(Box::new(Message::into(message))));
+        }
+    }
+
+    fn not_again(&mut self, id: u64, why: &str) {
+        let text = format!("the program is not run for message {id} any more ({why})");
+        self.actions.push(Action::Say(text));
+        self.done_with(id);
     }
 
     /// When there is a program to run; `None` while none waits.
@@ -101,7 +117,7 @@ impl Desk {
 
     fn done_with(&mut self, id: u64) {
         if let Some(message) = self.inbox.get_mut(id) {
-            message.due = None;
+            (message.due, message.begun) = (None, 0);
             self.keep_in(id);
         }
     }
@@ -115,7 +131,12 @@ impl Desk {
                 self.actions.push(Action::Say(format!("the program for message {id} {how}")));
                 self.done_with(id);
             }
+            Ended::Later(why) if self.is_old(time, id) => self.not_again(id, &why),
             Ended::Later(why) => {
+                if let Some(message) = self.inbox.get_mut(id) {
+                    message.begun = 0;
+                    self.keep_in(id);
+                }
                 let wait = AGAIN.saturating_mul(1 << self.due.tries.min(16)).min(AGAIN_MOST);
                 self.due.tries = self.due.tries.saturating_add(1);
                 self.due.again_at = time.now.saturating_add(wait);
@@ -125,6 +146,11 @@ impl Desk {
             }
         }
         self.advance(time);
+    }
+
+    fn is_old(&self, time: Time, id: u64) -> bool {
+        let kept = self.inbox.get(id).map_or(0, |message| message.kept);
+        time.wall.saturating_sub(kept) > GIVE_UP
     }
 
     /// A command was obeyed or refused; what to answer, if anything. The number of
@@ -140,6 +166,7 @@ impl Desk {
     /// Answers a message; the number of the answer, if it is accepted.
     pub fn answer(&mut self, time: Time, id: u64, text: String) -> Option<u64> {
         let to = self.inbox.get(id)?.from.clone();
+        let sender = to.to_string();
         let request = SendRequest {
             to,
             text,
@@ -151,6 +178,8 @@ impl Desk {
         match self.send(time, vec![request]) {
             Ok(sent) => sent.first().map(|message| message.id),
             Err(why) => {
+                // Whose number it is does not belong into a log.
+                let why = why.to_string().replace(&sender, "its sender");
                 let text = format!("message {id} is not answered: {why}");
                 self.actions.push(Action::Say(text));
                 None

@@ -84,6 +84,55 @@ fn it_is_not_run_for_those_who_are_not_listened_to_nor_for_ever() {
 }
 
 #[test]
+fn it_is_run_although_the_date_jumps_while_messages_wait() {
+    let mut world = started(settings());
+    // Without a clock of its own the Pi begins with an old date.
+    world.ends = [Some(Ended::Later("is not online".to_owned()))].into();
+    comes(&mut world, BOSS, "one", 1);
+    comes(&mut world, BOSS, "two", 2);
+    world.wall += 3 * 86_400;
+    world.run(100).unwrap();
+    assert_eq!(world.ran, ["one", "one", "two"]);
+}
+
+#[test]
+fn one_that_restarts_the_device_does_not_do_so_for_ever() {
+    let mut world = started(settings());
+    world.ends = vec![None; 10].into();
+    comes(&mut world, BOSS, "one", 1);
+    for _ in 0..10 {
+        world.cut(0);
+        world.start().unwrap();
+        world.run(10).unwrap();
+    }
+    assert_eq!(world.ran, ["one"; 3]);
+    world.ends.clear();
+    comes(&mut world, BOSS, "two", 2);
+    assert_eq!(world.ran.last().unwrap(), "two");
+    // One that asks for time has ended, so restarts while it waits do not count.
+    world.ends = vec![Some(Ended::Later("is busy".to_owned())); 6].into();
+    comes(&mut world, BOSS, "three", 3);
+    for _ in 0..5 {
+        world.cut(0);
+        world.start().unwrap();
+        world.run(10).unwrap();
+    }
+    let three = |world: &World| world.ran.iter().filter(|text| *text == "three").count();
+    assert_eq!(three(&world), 6);
+    world.run(100).unwrap();
+    assert_eq!(three(&world), 7);
+}
+
+#[test]
+fn the_log_does_not_say_who_is_not_answered() {
+    let deny = vec![Pattern::try_from(BOSS.to_owned()).unwrap()];
+    let mut world = started(Settings { to: Lists { allow: None, deny }, ..settings() });
+    comes(&mut world, BOSS, &command(7, "status"), 1);
+    let said = world.said.iter().find(|line| line.contains("is not answered")).unwrap();
+    assert!(said.contains("to its sender") && !said.contains(BOSS), "{said}");
+}
+
+#[test]
 fn a_command_is_done_and_answered_once() {
     let mut world = started(settings());
     comes(&mut world, BOSS, &command(7, "status"), 1);
