@@ -40,29 +40,29 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// With what earlier runs kept below `folder`.
-    ///
-    /// # Errors
-    /// It cannot be read, or was damaged: then a recorded message could be used
-    /// again.
-    pub fn new(key: Secret, folder: &Path) -> Result<Commands> {
+    /// With what earlier runs kept below `folder`. If it cannot be read, or was
+    /// damaged once, a recorded message could be used again: then nothing passes.
+    pub fn new(key: Secret, folder: &Path) -> Commands {
         let file = StateFile::new(folder, "commands", 1);
-        let gate = match file.load()? {
-            Loaded::Kept(gate) => gate,
-            Loaded::Nothing => Gate::default(),
-            Loaded::Damaged { aside, reason } => {
-                let gate = Gate::closed();
-                file.save(&gate)?;
-                tracing::error!(
-                    "commands by text message are refused: {} was damaged ({reason}), so that old \
-                     ones could be used again; change `sms.commands.key`, then remove {}/commands.json",
-                    aside.display(),
-                    folder.display(),
-                );
-                gate
+        let gate = match file.load() {
+            Ok(Loaded::Kept(gate)) => gate,
+            // Also after the start at which it was set aside.
+            Ok(Loaded::Nothing) if !file.was_damaged() => Gate::default(),
+            Ok(Loaded::Nothing | Loaded::Damaged { .. }) => Gate::closed(),
+            Err(error) => {
+                tracing::error!("{error}");
+                Gate::closed()
             }
         };
-        Ok(Commands { key, gate: Mutex::new(gate), file })
+        if gate.is_closed() {
+            let folder = folder.display();
+            tracing::error!(
+                "commands by text message are refused: what was kept of earlier ones is damaged, \
+                 so that they could be used again; change `sms.commands.key`, then remove \
+                 {folder}/commands.json and {folder}/commands.json.damaged",
+            );
+        }
+        Commands { key, gate: Mutex::new(gate), file }
     }
 
     fn judge(&self, wall: u64, text: &str) -> Result<Judgement> {
@@ -330,20 +330,26 @@ mod tests {
         let text =
             |counter| format!("{counter} {} why", code(key().reveal().as_bytes(), counter, "why"));
         let done = |commands: &Commands, counter| commands.judge(2_000_000_000, &text(counter));
-        let open = || Commands::new(key(), folder.path()).unwrap();
+        let open = || Commands::new(key(), folder.path());
         assert_eq!(done(&open(), 7).unwrap(), Judgement::Do(Wish::Why));
         assert!(matches!(done(&open(), 7).unwrap(), Judgement::Refused(_)), "it is kept");
         let file = folder.path().join("commands.json");
         std::fs::write(&file, "{").unwrap();
-        for _ in 0..2 {
+        let blocked = folder.path().join("commands.json.new");
+        for full in [true, false, false] {
+            // Nothing can be written at the start that finds it damaged.
+            if full {
+                std::fs::create_dir(&blocked).unwrap();
+            }
             assert!(matches!(done(&open(), 8).unwrap(), Judgement::Refused(_)));
+            _ = std::fs::remove_dir(&blocked);
         }
-        std::fs::remove_file(&file).unwrap();
+        std::fs::remove_file(file.with_extension("json.damaged")).unwrap();
         let commands = open();
         // What cannot be kept is not done.
-        std::fs::create_dir(folder.path().join("commands.json.new")).unwrap();
+        std::fs::create_dir(&blocked).unwrap();
         assert!(done(&commands, 9).is_err());
-        std::fs::remove_dir(folder.path().join("commands.json.new")).unwrap();
+        std::fs::remove_dir(&blocked).unwrap();
         assert_eq!(done(&commands, 9).unwrap(), Judgement::Do(Wish::Why));
     }
 

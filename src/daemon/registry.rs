@@ -95,7 +95,7 @@ impl Registry {
         let settings = Settings::of(config, Arc::new(ProviderFile::default()), scope)?;
         let program = config.sms.program().map(|(line, limit)| Program { line, limit });
         let key = config.command_key()?;
-        let commands = key.map(|key| Commands::new(key, &options.state)).transpose()?;
+        let commands = key.map(|key| Commands::new(key, &options.state));
         let shared = Shared {
             tools: Tools {
                 sysfs: options.sysfs.clone(),

@@ -145,6 +145,12 @@ impl Gate {
         Gate { counter: u64::MAX, wrong: Vec::new() }
     }
 
+    /// Whether it is one.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.counter == u64::MAX
+    }
+
     /// Judges a text. The gate is to be kept before anything is done, whatever
     /// comes of it.
     pub fn judge(&mut self, key: &[u8], wall: u64, text: &str) -> Judgement {

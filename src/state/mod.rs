@@ -7,8 +7,9 @@
 //! the same is set aside and told of: a service that has forgotten is better
 //! than one that does not start.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -89,9 +90,20 @@ impl StateFile {
             },
             Err(error) => error.to_string(),
         };
-        let aside = self.path.with_extension("json.damaged");
+        let aside = self.aside();
         fs::rename(&self.path, &aside).map_err(|source| self.error(source))?;
         Ok(Loaded::Damaged { aside, reason })
+    }
+
+    fn aside(&self) -> PathBuf {
+        self.path.with_extension("json.damaged")
+    }
+
+    /// Whether a damaged one was set aside, and still is; also when that cannot be
+    /// known.
+    #[must_use]
+    pub fn was_damaged(&self) -> bool {
+        self.aside().try_exists().unwrap_or(true)
     }
 
     /// Keeps `data`; when this returns, a loss of power does not lose it.
@@ -106,7 +118,10 @@ impl StateFile {
         let mut bytes = serde_json::to_vec(&Envelope { version: self.version, data })?;
         bytes.push(b'\n');
         let temporary = self.path.with_extension("json.new");
-        let mut file = File::create(&temporary)?;
+        // Some have passwords.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&temporary)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, &self.path)?;
@@ -121,6 +136,8 @@ impl StateFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -132,6 +149,8 @@ mod tests {
             file.save(&data).unwrap();
             assert_eq!(file.load::<Vec<u64>>().unwrap(), Loaded::Kept(data));
         }
+        let mode = fs::metadata(folder.path().join("usage.json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "nobody else reads it, whatever the umask");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
         // A power cut while the new one was written: the old one counts.
         fs::write(folder.path().join("usage.json.new"), "{\"vers").unwrap();
