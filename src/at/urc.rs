@@ -102,10 +102,14 @@ pub(super) fn announces_data(line: &str) -> bool {
 const MAX_OPEN: usize = 1500;
 
 /// Whether the text of a USSD answer goes on with the next line: its quotes are
-/// not closed.
+/// not closed. A text may have quotes of its own, in any number: the alphabet behind
+/// one tells that it was the last.
 pub(super) fn goes_on(line: &str) -> bool {
     after(line, "+CUSD").is_some_and(|rest| {
-        rest.bytes().filter(|byte| *byte == b'"').count() % 2 == 1 && rest.len() < MAX_OPEN
+        let open = rest.bytes().filter(|byte| *byte == b'"').count() % 2 == 1;
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let ended = rest.rsplit_once("\",").is_some_and(|(_, last)| digits(last.trim()));
+        open && !ended && rest.len() < MAX_OPEN
     })
 }
 

@@ -45,7 +45,6 @@ impl Reader {
         let path = self.place(id, modem)?;
         let failed = |message: String| failed(id, FailureCode::Failed, message);
         let mut asking = self.shared.by_text.asking.lock().await;
-        let mut told = self.shared.by_text.ussd.subscribe();
         let Some(text) = text else {
             let ended = self.say(id, &path, "AT+CUSD=2").await?;
             self.ims_on(&path, &mut asking).await;
@@ -54,6 +53,8 @@ impl Reader {
         };
         let command = ussd::command(text).map_err(|why| failed(why.to_owned()))?;
         let switched = self.ims_off(id, &path, &mut asking).await?;
+        // Not before: what the network says meanwhile is no answer to this.
+        let mut told = self.shared.by_text.ussd.subscribe();
         let mut asked = self.say(id, &path, &command).await?;
         for _ in 0..LEAVING_TRIES {
             if asked.is_ok() || !switched {

@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::pdu::{from_hex, from_packed};
-use crate::at::fields;
 
 /// How a dialogue stands (TS 27.007 §7.15, `<m>`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +51,9 @@ pub fn command(text: &str) -> Result<String, &'static str> {
 /// Reads what follows `+CUSD:`; `None` when it has no stage.
 #[must_use]
 pub fn parse(rest: &str) -> Option<Told> {
-    let fields = fields(rest);
-    let stage = match fields.first()?.number::<u8>()? {
+    // A text may have quotes and commas of its own: the last quote ends it.
+    let (stage, rest) = rest.split_once(',').unwrap_or((rest, ""));
+    let stage = match stage.trim().parse::<u8>().ok()? {
         0 => Stage::Done,
         1 => Stage::More,
         2 => Stage::Ended,
@@ -62,8 +62,12 @@ pub fn parse(rest: &str) -> Option<Told> {
         5 => Stage::TimedOut,
         _ => return None,
     };
-    let coding = fields.get(2).and_then(|field| field.number()).unwrap_or(15);
-    let text = fields.get(1).map_or(String::new(), |field| decode(field.text, coding));
+    let (text, coding) = match rest.trim().strip_prefix('"') {
+        Some(rest) => rest.rsplit_once('"').unwrap_or((rest, "")),
+        None => rest.split_once(',').unwrap_or((rest, "")),
+    };
+    let coding = coding.trim().trim_start_matches(',').trim().parse().unwrap_or(15);
+    let text = decode(text, coding);
     Some(Told { stage, text })
 }
 
@@ -128,6 +132,10 @@ mod tests {
             ("0,\"E8329BFD46971B\",15", told(Stage::Done, "hellohe")),
             ("0,\"254700000001\",15", told(Stage::Done, "254700000001")),
             ("2", told(Stage::Ended, "")),
+            ("0,\"A 7\" screen, new\",15", told(Stage::Done, "A 7\" screen, new")),
+            ("1,\"Say \"yes, no\"\", 15", told(Stage::More, "Say \"yes, no\"")),
+            ("0,\"004200E40436\" , 72", told(Stage::Done, "Bä\u{436}")),
+            ("0,\"open", told(Stage::Done, "open")),
             ("4,\"\",15", told(Stage::Unsupported, "")),
             ("5", told(Stage::TimedOut, "")),
             ("3", told(Stage::Elsewhere, "")),

@@ -25,6 +25,9 @@ use probe::{Probe, Step};
 /// for people.
 const MAX_QUEUE: usize = 64;
 
+/// The lines of one code come at once.
+const BURST: Duration = Duration::from_secs(1);
+
 /// What a command brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -108,8 +111,8 @@ pub struct Channel {
     flight: Option<Flight>,
     /// A code whose PDU is on the next line.
     announced: Option<String>,
-    /// A code whose text goes on with the next line.
-    open: Option<String>,
+    /// A code whose text goes on with the next line, and when it began to.
+    open: Option<(Duration, String)>,
     /// Probes that ended in [`Output::Reopen`], one after the other.
     reopened: u32,
     silent_since: Option<Duration>,
@@ -276,8 +279,13 @@ impl Channel {
             self.restarted(now, line);
             return;
         }
-        if let Some(open) = self.open.take() {
-            return self.code(format!("{open}\n{line}"));
+        match self.open.take() {
+            Some((since, open)) if now.saturating_sub(since) < BURST => {
+                return self.code(since, format!("{open}\n{line}"));
+            }
+            // It was cut short: this is something else.
+            Some((_, open)) => self.urc(open),
+            None => {}
         }
         let result = Final::parse(&line);
         match &mut self.mode {
@@ -285,7 +293,7 @@ impl Channel {
             Mode::Probing(probe) => match result {
                 Some(result) if probe.result(now, result.is_ok()) => self.ready(now),
                 Some(_) => {}
-                None if is_urc(&line) => self.code(line),
+                None if is_urc(&line) => self.code(now, line),
                 None => {}
             },
             Mode::Ready => match (&mut self.flight, result) {
@@ -295,22 +303,22 @@ impl Channel {
                     } else if flight.claims(&line) || !is_urc(&line) {
                         flight.keep(line);
                     } else {
-                        self.code(line);
+                        self.code(now, line);
                     }
                 }
                 (None, Some(Final::NoCarrier)) => self.urc(line),
                 // A result that nobody waits for: of a command given up.
                 (None, Some(_)) => {}
-                (None, None) => self.code(line),
+                (None, None) => self.code(now, line),
             },
         }
     }
 
-    fn code(&mut self, line: String) {
+    fn code(&mut self, now: Duration, line: String) {
         if announces_data(&line) {
             self.announced = Some(line);
         } else if goes_on(&line) {
-            self.open = Some(line);
+            self.open = Some((now, line));
         } else {
             self.urc(line);
         }

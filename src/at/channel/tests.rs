@@ -90,10 +90,23 @@ fn the_text_of_a_code_may_have_lines() {
     channel.receive(at(5), b"+CUSD: 1,\"1 Data\r\n2 OK\r\nOK\",15\r\n+CSQ: 20,99\r\nOK\r\n");
     let menu = urc("+CUSD: 1,\"1 Data\n2 OK\nOK\",15");
     assert_eq!(drain(&mut channel), [menu, done(id, &["+CSQ: 20,99"], 5)]);
+    // An inch in the text takes nothing of what follows.
+    let id = channel.submit(at(6), Command::new("AT+CSQ"));
+    drain(&mut channel);
+    channel.receive(at(6), b"+CUSD: 0,\"A 7\" screen\",15\r\n+CSQ: 20,99\r\nOK\r\n");
+    let offer = urc("+CUSD: 0,\"A 7\" screen\",15");
+    assert_eq!(drain(&mut channel), [offer, done(id, &["+CSQ: 20,99"], 0)]);
+    // Cut short, it takes what comes in the same breath at most.
+    channel.receive(at(7), b"+CUSD: 0,\"cut\r\n");
+    let id = channel.submit(at(2000), Command::new("AT+CSQ"));
+    drain(&mut channel);
+    channel.receive(at(2010), b"+CSQ: 20,99\r\nOK\r\n");
+    let cut = urc("+CUSD: 0,\"cut");
+    assert_eq!(drain(&mut channel), [cut, done(id, &["+CSQ: 20,99"], 10)]);
     // One that never ends takes no more than it may have.
-    channel.receive(at(6), b"+CUSD: 1,\"x\r\n");
+    channel.receive(at(2020), b"+CUSD: 1,\"x\r\n");
     for _ in 0..200 {
-        channel.receive(at(7), b"0123456789\r\n");
+        channel.receive(at(2021), b"0123456789\r\n");
     }
     let told = drain(&mut channel);
     assert!(matches!(&told[0], Output::Urc(urc) if urc.line.len() < 2000), "{told:?}");
