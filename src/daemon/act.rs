@@ -35,27 +35,33 @@ impl Task {
             if actions.is_empty() {
                 return kept;
             }
-            let mut silenced = false;
-            for action in actions {
-                if silenced && waits(&action) {
-                    continue;
+            self.carry_out_these(actions, &mut kept);
+        }
+    }
+
+    fn carry_out_these(&mut self, actions: Vec<Action>, kept: &mut bool) {
+        let (mut silenced, mut forgetful) = (false, false);
+        for action in actions {
+            // The desk begins anew when a message was not kept, and only then.
+            let no_write = forgetful && matches!(action, Action::Write(_));
+            if no_write || silenced && waits(&action) {
+                continue;
+            }
+            match action {
+                // After one that was not kept the rest waits, too.
+                Action::KeepMessage(_) | Action::ForgetMessage(_) if !*kept => {}
+                Action::KeepMessage(_) | Action::ForgetMessage(_) => {
+                    *kept = self.store(&action);
+                    silenced |= !*kept;
                 }
-                match action {
-                    // After one that was not kept the rest waits, too.
-                    Action::KeepMessage(_) | Action::ForgetMessage(_) if !kept => {}
-                    Action::KeepMessage(_) | Action::ForgetMessage(_) => {
-                        kept = self.store(&action);
-                        silenced |= !kept;
+                Action::Remember(memory) => {
+                    if let Err(error) = self.files.remember(&memory) {
+                        // What must not be forgotten must not be done.
+                        tracing::error!("modem at {}: {error:#}", self.path);
+                        forgetful = true;
                     }
-                    Action::Remember(memory) => {
-                        if let Err(error) = self.files.remember(&memory) {
-                            // What must not be forgotten must not be done.
-                            tracing::error!("modem at {}: {error:#}", self.path);
-                            silenced = true;
-                        }
-                    }
-                    other => self.act(other),
                 }
+                other => self.act(other),
             }
         }
     }
@@ -217,4 +223,37 @@ fn waits(action: &Action) -> bool {
             | Action::Manager(_)
             | Action::ManagerMessage { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::messages::tests::task;
+    use crate::daemon::program::Program;
+    use crate::modem::machine::Memory;
+
+    fn message() -> Message {
+        serde_json::from_str(
+            r#"{"id":1,"direction":"in","address":"x","text":"x","state":"whole","at":1,
+                "detail":null,"stamp":null,"parts":1,"parts_done":1,"references":[],
+                "reports":[],"class":null,"waiting":null,"perhaps_twice":false}"#,
+        )
+        .unwrap()
+    }
+
+    /// The desk would wait for its end for ever.
+    #[test]
+    fn the_program_is_run_although_the_modems_memory_cannot_be_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = task(folder.path());
+        let program = Program { line: vec!["/bin/true".to_owned()], limit: AGAIN };
+        Arc::get_mut(&mut task.shared).unwrap().by_text.program = Some(program);
+        std::fs::create_dir(folder.path().join("1-1/memory.json.new")).unwrap();
+        assert!(task.files.remember(&Memory::default()).is_err());
+        let run = || Action::RunProgram(Box::new(message()));
+        let mut kept = true;
+        let actions = vec![Action::Remember(Memory::default()), run()];
+        task.carry_out_these(actions, &mut kept);
+        assert!(kept && task.by_text.program.is_some());
+    }
 }
