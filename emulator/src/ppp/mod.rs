@@ -98,7 +98,7 @@ impl Call {
             phase: Phase::Establish,
             deframer: Deframer::default(),
             lcp: Negotiation::new(Policy::Link, Options::link()),
-            ipcp: Negotiation::new(Policy::Address(addresses), Options::address(addresses.peer)),
+            ipcp: Self::unagreed(addresses),
             addresses,
             repeat: None,
             repeats: 0,
@@ -249,6 +249,9 @@ impl Call {
                 let (answer, options) = negotiation.judge(data);
                 let answer = negotiation::packet(answer, identifier, &options);
                 self.send(protocol, &answer);
+                if !is_link && self.repeat.is_none() && !self.ipcp.is_open() {
+                    self.enter(now, Phase::Network);
+                }
             }
             code::CONFIGURE_ACK | code::CONFIGURE_NAK | code::CONFIGURE_REJECT => {
                 let current = identifier == self.asked;
@@ -263,7 +266,13 @@ impl Call {
             code::TERMINATE_REQUEST => {
                 let answer = negotiation::packet(code::TERMINATE_ACK, identifier, &[]);
                 self.send(protocol, &answer);
-                return self.end();
+                if is_link {
+                    return self.end();
+                }
+                // The link stays, and the host may begin IPCP anew (RFC 1661
+                // sections 3.7 and 4.1, event RTR).
+                self.ipcp = Self::unagreed(self.addresses);
+                self.repeat = None;
             }
             code::ECHO_REQUEST if is_link => {
                 if self.phase != Phase::Establish {
@@ -287,11 +296,12 @@ impl Call {
 
     fn restart(&mut self, now: Duration) {
         self.lcp = Negotiation::new(Policy::Link, Options::link());
-        self.ipcp = Negotiation::new(
-            Policy::Address(self.addresses),
-            Options::address(self.addresses.peer),
-        );
+        self.ipcp = Self::unagreed(self.addresses);
         self.enter(now, Phase::Establish);
+    }
+
+    fn unagreed(addresses: Addresses) -> Negotiation {
+        Negotiation::new(Policy::Address(addresses), Options::address(addresses.peer))
     }
 
     fn progress(&mut self, now: Duration) {

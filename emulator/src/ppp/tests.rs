@@ -173,6 +173,23 @@ fn either_end_can_end_it() {
 }
 
 #[test]
+fn the_end_of_ipcp_is_not_that_of_the_link() {
+    let mut call = call();
+    online(&mut call);
+    say(&mut call, protocol::IPCP, &negotiation::packet(5, 7, &[]));
+    assert_eq!(heard(&mut call), [(protocol::IPCP, negotiation::packet(6, 7, &[]))]);
+    call.send_packet(b"down");
+    assert_eq!((heard(&mut call), call.next_event()), (Vec::new(), None));
+    // The host begins it anew, and is asked again, too.
+    say(&mut call, protocol::IPCP, &negotiation::packet(1, 8, &[]));
+    let told = heard(&mut call);
+    assert_eq!(told[0].1[..2], [code::CONFIGURE_ACK, 8]);
+    agree(&mut call, protocol::IPCP, &told);
+    assert!(call.is_open());
+    assert_eq!(call.next_event(), None);
+}
+
+#[test]
 fn a_host_that_says_nothing_is_given_up() {
     let mut call = call();
     let mut requests = heard(&mut call).len();
