@@ -43,8 +43,7 @@ impl Task {
         let (mut silenced, mut forgetful) = (false, false);
         for action in actions {
             // The desk begins anew when a message was not kept, and only then.
-            let no_write = forgetful && matches!(action, Action::Write(_));
-            if no_write || silenced && waits(&action) {
+            if forgetful && rests_on_memory(&action) || silenced && waits(&action) {
                 continue;
             }
             match action {
@@ -225,12 +224,19 @@ fn waits(action: &Action) -> bool {
     )
 }
 
+/// Whether what the modem's machine must remember must come before it: a PIN that
+/// was tried, for one, by whichever way.
+fn rests_on_memory(action: &Action) -> bool {
+    matches!(action, Action::Write(_) | Action::Manager(_))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::daemon::messages::tests::task;
     use crate::daemon::program::Program;
-    use crate::modem::machine::Memory;
+    use crate::modem::machine::{Memory, Secret};
+    use crate::modem::manager::Call;
 
     fn message() -> Message {
         serde_json::from_str(
@@ -255,5 +261,8 @@ mod tests {
         let actions = vec![Action::Remember(Memory::default()), run()];
         task.carry_out_these(actions, &mut kept);
         assert!(kept && task.by_text.program.is_some());
+        let (sim, pin) = ("/SIM/0".to_owned(), Secret::new("1234"));
+        assert!(rests_on_memory(&Action::Manager(Call::SendPin { sim, pin })));
+        assert!(rests_on_memory(&Action::Write(b"AT+CPIN=1234\r".to_vec())));
     }
 }

@@ -237,6 +237,11 @@ impl Desk {
         }
     }
 
+    /// Whether ModemManager has something to send of which the end is not known.
+    pub(super) fn managed_sends(&self) -> bool {
+        self.managed.sending.is_some()
+    }
+
     /// After the disk failed: what is under way is of no interest any more.
     pub(super) fn managed_restore(&mut self) {
         self.managed.deletes.clear();

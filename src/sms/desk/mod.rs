@@ -308,10 +308,11 @@ impl Desk {
         std::mem::take(&mut self.actions)
     }
 
-    /// Whether no command of its own is on its way.
+    /// Whether no command of its own is on its way, and nothing to be sent is with
+    /// ModemManager.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.busy.is_none()
+        self.busy.is_none() && !self.managed_sends()
     }
 
     /// Whether this modem has short messages.

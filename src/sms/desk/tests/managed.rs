@@ -333,3 +333,26 @@ fn what_cannot_be_kept_stays_with_modemmanager() {
     world.pass(60);
     assert_eq!((world.came(), world.shown.len()), (vec!["here".to_owned()], 0));
 }
+
+/// Messages of another place may be taken up when it is: what is being sent would be
+/// taken for lost.
+#[test]
+fn it_is_not_idle_while_modemmanager_sends() {
+    let mut world = World::new();
+    assert!(world.desk.is_idle());
+    let request = SendRequest {
+        to: Address::number(PEER).unwrap(),
+        text: "hi".into(),
+        class: None,
+        report: false,
+        validity: None,
+        priority: Priority::Normal,
+    };
+    let id = world.desk.send(world.time(), vec![request]).unwrap()[0].id;
+    let actions = world.desk.take();
+    assert!(actions.iter().any(|one| matches!(one, Action::Manager(ManagerCall::Send(_)))));
+    assert!(!world.desk.is_idle());
+    let result = Ok(("/SMS/1".to_owned(), Some(1)));
+    world.tell(Event::Manager(ManagerEvent::Sent { id, result }));
+    assert!(world.desk.is_idle());
+}
