@@ -3,8 +3,11 @@
 
 /// Where they are in the machine.
 const FOLDER: &str = "/run/a7670e-rig";
-const TOOLS: [(&str, &str); 2] =
-    [("at", include_str!("guest/at.pl")), ("ping", include_str!("guest/ping.pl"))];
+const TOOLS: [(&str, &str); 3] = [
+    ("at", include_str!("guest/at.pl")),
+    ("flow", include_str!("guest/flow.pl")),
+    ("ping", include_str!("guest/ping.pl")),
+];
 
 /// A script that puts them there.
 pub fn install() -> String {
@@ -32,9 +35,10 @@ mod tests {
 
     #[test]
     fn a_command_has_the_tools() {
-        let said = Command::new("sh").args(["-c", &script("type at ping; echo done")]).output();
+        let said =
+            Command::new("sh").args(["-c", &script("type at flow ping; echo done")]).output();
         let said = String::from_utf8(said.unwrap().stdout).unwrap();
-        assert!(said.matches("function").count() == 2 && said.ends_with("done\n"), "{said}");
+        assert!(said.matches("function").count() == 3 && said.ends_with("done\n"), "{said}");
         for (name, text) in TOOLS {
             assert!(text.ends_with('\n') && !text.contains("END-OF-TOOL"), "{name}");
         }

@@ -8,6 +8,7 @@ mod bench;
 mod crew;
 mod first_boot;
 mod guest;
+mod hands;
 mod matrix;
 mod power_cuts;
 mod power_on;
@@ -74,6 +75,9 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
         let (marks, result) = ppp::carry_out(ctx)?;
         let passed = checks.check(PPP, result);
         rows.push(Row { name: PPP, passed, marks, all: start.elapsed().as_secs_f64() });
+    }
+    for mark in rows.iter().flat_map(|row| &row.marks).filter(|mark| mark.about == hands::FLOW) {
+        println!("pauses of the flow over 250 ms (when it ended, length; in ms):\n{}", mark.said);
     }
     print!("{}", table(&rows));
     Ok(())

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
+use super::hands;
 use super::scenario::{Scenario, Step, Until, run};
 
 /// What would speak to the modem beside the scenario.
@@ -36,6 +37,8 @@ pub fn all() -> Vec<Scenario> {
         online("rndis-online", "a7670e-rndis"),
         online("ndis-online", "sim7600-ndis"),
         messages(),
+        hands::messages(),
+        hands::handover(),
     ]
 }
 
@@ -46,7 +49,7 @@ pub fn verdict(about: &'static str, verdict: &'static str, within: u64) -> Step 
 
 /// The service brings it online, beside ModemManager and NetworkManager; then
 /// these steps.
-fn served(name: &'static str, profile: &'static str, then: Vec<Step>) -> Scenario {
+pub fn served(name: &'static str, profile: &'static str, then: Vec<Step>) -> Scenario {
     let mut steps = vec![Step::Plug, verdict("online", "online", 90)];
     steps.extend(then);
     Scenario { name, profile, faults: "", boot_ms: Some(1000), without: &[], steps }
@@ -151,35 +154,38 @@ macro_rules! long_text {
     };
 }
 
+/// Sends it.
+pub const SEND: &str =
+    concat!("a7670e sms send --json --report --to +254700000001 '", long_text!(), "'");
+
+/// The network has it for the modem.
+pub const RECEIVE: &str =
+    concat!(r#"{"effect": "sms", "from": "Safaricom", "text": ""#, long_text!(), r#""}"#);
+
 /// A long message goes out and its report comes, and one like it comes in.
 fn messages() -> Scenario {
-    let send = concat!("a7670e sms send --json --report --to +254700000001 '", long_text!(), "'");
     served(
         "messages",
         "a7670e-ecm",
         vec![
-            run("accepted", send, Until::Json("/0/state", "accepted"), 20),
+            run("accepted", SEND, Until::Json("/0/state", "accepted"), 20),
             run("reported", "a7670e sms outbox --json", Until::Json("/0/state", "reported"), 60),
             Step::Sent(Until::Holds(three_parts)),
-            Step::Inflict(concat!(
-                r#"{"effect": "sms", "from": "Safaricom", "text": ""#,
-                long_text!(),
-                r#""}"#
-            )),
+            Step::Inflict(RECEIVE),
             run("received", "a7670e sms list --json", Until::Holds(has_come), 60),
         ],
     )
 }
 
 /// The text in its parts, in the emulator's reading.
-fn three_parts(sent: &str) -> Result<()> {
+pub fn three_parts(sent: &str) -> Result<()> {
     let sent: Vec<Value> = serde_json::from_str(sent)?;
     let text: String = sent.iter().filter_map(|part| part["text"].as_str()).collect();
     ensure!(text == long_text!() && sent.len() == 3, "{sent:?}");
     Ok(())
 }
 
-fn has_come(list: &str) -> Result<()> {
+pub fn has_come(list: &str) -> Result<()> {
     let list: Vec<Value> = serde_json::from_str(list)?;
     let came = list.iter().filter(|one| one["direction"] == "in");
     let texts: Vec<_> = came.map(|one| (&one["address"], &one["text"])).collect();

@@ -1,15 +1,16 @@
-# flow HOST SECONDS: an echo request every 50 ms for so long; prints each pause
+# flow HOST FILE: an echo request every 50 ms until FILE exists; prints each pause
 # between two answers that is longer than 250 ms: when it ended, and its length,
 # both in milliseconds. Then how many were sent and answered.
 use strict;
 use Socket;
 use Time::HiRes qw(time);
-my ($host, $seconds) = @ARGV;
+my ($host, $file) = @ARGV;
 my $to = sockaddr_in(0, inet_aton($host) // die "no host $host\n");
 socket(my $s, PF_INET, SOCK_RAW, 1) or die "socket: $!\n";
 my ($begin, $n, $answers) = (time, 0, 0);
 my ($last, $next) = ($begin, $begin);
-while ((my $now = time) < $begin + $seconds) {
+while (!-e $file) {
+    my $now = time;
     if ($now >= $next) {
         $next = $now + 0.05;
         $n++;
