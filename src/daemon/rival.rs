@@ -6,14 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::modemmanager::{self, Outcome};
 use super::task::{Pending, Shared, finish};
 use crate::modem::usb_path::UsbPath;
 
-/// How often to see whether ModemManager came or was started anew.
+/// How often to see whether a bus is there.
 const CHECK: Duration = Duration::from_secs(3);
+
+/// How long a modem, or ModemManager, is so new that ModemManager may yet come to
+/// know the modem: it looks at the bus once it has its name there, which takes tens
+/// of seconds while a system starts. What it is not asked for before it knows the
+/// modem well, it does: it would speak on the AT port beside us.
+const YOUNG: Duration = Duration::from_secs(60);
 
 /// How often when it refuses or does not know the modem: asking again soon would
 /// only fill the bus's log.
@@ -27,8 +33,8 @@ pub struct Rival {
     asking: Pending<zbus::Result<Outcome>>,
     /// The one that has let go, by its unique name on the bus.
     released: Option<String>,
-    /// The one that did not know the modem when it was last asked.
-    unknown: Option<String>,
+    /// The one that did not know the modem, and since when that is so.
+    unknown: Option<(String, Instant)>,
     settled: bool,
     check: Instant,
     /// The modem is ModemManager's.
@@ -60,6 +66,7 @@ impl Rival {
         self.asking = None;
         self.check = Instant::now();
         self.released = None;
+        self.unknown = None;
         self.enough = Arc::default();
     }
 
@@ -126,10 +133,21 @@ impl Rival {
     fn ask(&mut self, shared: Arc<Shared>, uid: String) {
         let known = self.released.clone();
         let enough = Arc::clone(&self.enough);
+        // The port is in use: there is time until something changes.
+        let wait = self.settled;
         self.asking = Some(Box::pin(async move {
             // No bus, or none that answers yet: then nobody holds the port.
-            let Ok(Ok(bus)) = timeout(BUS, shared.bus()).await else { return Ok(Outcome::Absent) };
-            match (modemmanager::owner(bus).await?, known) {
+            let Ok(Ok(bus)) = timeout(BUS, shared.bus()).await else {
+                if wait {
+                    sleep(CHECK).await;
+                }
+                return Ok(Outcome::Absent);
+            };
+            let owner = match wait {
+                true => modemmanager::other_than(bus, known.as_deref(), &enough).await?,
+                false => modemmanager::owner(bus).await?,
+            };
+            match (owner, known) {
                 (None, _) => Ok(Outcome::Absent),
                 (Some(owner), Some(known)) if owner == known => Ok(Outcome::Released(owner)),
                 _ => modemmanager::inhibit(bus, &uid, &enough).await,
@@ -147,9 +165,13 @@ impl Rival {
                 }
                 self.released = Some(owner);
             }
-            // Twice the same: it has looked at its devices by then.
             Ok(Outcome::Unknown(owner)) => {
-                if self.unknown.replace(owner.clone()) == Some(owner) {
+                let since = match self.unknown.take() {
+                    Some((known, since)) if known == owner => since,
+                    _ => Instant::now(),
+                };
+                self.unknown = Some((owner, since));
+                if since.elapsed() > YOUNG {
                     return SELDOM;
                 }
             }
@@ -160,7 +182,8 @@ impl Rival {
                 return SELDOM;
             }
         }
-        CHECK
+        // The next question waits itself.
+        Duration::ZERO
     }
 
     /// Gives the modem back, if ModemManager had let go of it.

@@ -8,11 +8,12 @@
 mod read;
 pub mod watch;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
-use zbus::{Connection, Error, Result};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use zbus::{Connection, Error, MessageStream, Result};
 
 const NAME: &str = "org.freedesktop.ModemManager1";
 const PATH: &str = "/org/freedesktop/ModemManager1";
@@ -26,6 +27,9 @@ const DISCOVERY: Duration = Duration::from_secs(4);
 /// modem that NetworkManager has had it enable. Measured on an emulated Pi with
 /// a busy host: up to 70 s.
 const BEGUN: Duration = Duration::from_secs(150);
+
+/// How often to look who runs although the bus told of no change.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Between two tries in that time.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -52,6 +56,37 @@ pub async fn owner(bus: &Connection) -> Result<Option<String>> {
         Ok(owner) => Ok(Some(owner.to_string())),
         Err(zbus::fdo::Error::NameHasNoOwner(_)) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until who runs as ModemManager is another than `known` (a unique bus name;
+/// `None`: nobody), or until `enough` is set; gives who it is.
+///
+/// # Errors
+/// The bus broke.
+pub async fn other_than(
+    bus: &Connection,
+    known: Option<&str>,
+    enough: &AtomicBool,
+) -> Result<Option<String>> {
+    let mut changes = pin!(MessageStream::for_match_rule(watch::owners()?, bus, None).await?);
+    let mut look = Instant::now();
+    loop {
+        let now = owner(bus).await?;
+        if now.as_deref() != known {
+            return Ok(now);
+        }
+        look += LOOK;
+        // A bus whose signals were lost is looked at all the same.
+        while Instant::now() < look {
+            if enough.load(Ordering::Relaxed) {
+                return Ok(now);
+            }
+            if timeout(PAUSE, watch::next(changes.as_mut())).await.is_ok() {
+                break;
+            }
+        }
+        look = Instant::now();
     }
 }
 

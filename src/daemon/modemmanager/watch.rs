@@ -130,6 +130,12 @@ async fn run(
     }
 }
 
+/// What the bus tells of who runs as ModemManager.
+pub(super) fn owners() -> Result<MatchRule<'static>> {
+    let signals = MatchRule::builder().msg_type(message::Type::Signal).sender(BUS)?;
+    Ok(signals.member("NameOwnerChanged")?.arg(0, NAME)?.build())
+}
+
 /// Watches until nobody is interested.
 async fn watch(
     bus: &Connection,
@@ -137,13 +143,7 @@ async fn watch(
     orders: &mut mpsc::UnboundedReceiver<Order>,
     events: &mpsc::UnboundedSender<News>,
 ) -> Result<()> {
-    let rule = MatchRule::builder()
-        .msg_type(message::Type::Signal)
-        .sender(BUS)?
-        .member("NameOwnerChanged")?
-        .arg(0, NAME)?
-        .build();
-    let mut owners = pin!(MessageStream::for_match_rule(rule, bus, Some(QUEUE)).await?);
+    let mut owners = pin!(MessageStream::for_match_rule(owners()?, bus, Some(QUEUE)).await?);
     let rule = MatchRule::builder().msg_type(message::Type::Signal).sender(NAME)?.build();
     let mut signals = pin!(MessageStream::for_match_rule(rule, bus, Some(QUEUE)).await?);
     let mut calls: JoinSet<News> = JoinSet::new();
@@ -342,7 +342,7 @@ fn tell(events: &mpsc::UnboundedSender<News>, event: Event) {
     _ = events.send(News::Modem(event));
 }
 
-async fn next<S: Stream>(mut stream: Pin<&mut S>) -> Option<S::Item> {
+pub(super) async fn next<S: Stream>(mut stream: Pin<&mut S>) -> Option<S::Item> {
     match std::future::poll_fn(|context| stream.as_mut().poll_next(context)).await {
         Some(item) => Some(item),
         // A bus that broke is found out by the next call.
