@@ -19,8 +19,9 @@ const NAME: &str = "org.freedesktop.ModemManager1";
 const PATH: &str = "/org/freedesktop/ModemManager1";
 
 /// How long ModemManager may take from a port's appearance to having a device of
-/// it: until then there is nothing to inhibit.
-const DISCOVERY: Duration = Duration::from_secs(4);
+/// it: until then there is nothing to inhibit. More than 4 s on an emulated Pi with
+/// a busy host.
+const DISCOVERY: Duration = Duration::from_secs(12);
 
 /// How long it may take to have done with a device that it has begun with: until
 /// then it refuses (`Core.WrongState`), or answers only when it has disabled a

@@ -1,6 +1,6 @@
 //! The modem in ModemManager's hands, and back.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::scenario::{Scenario, Step, Until, run};
 use super::scenarios::{RECEIVE, SEND, has_come, served, three_parts, verdict};
@@ -86,8 +86,10 @@ pub fn handover() -> Scenario {
 fn flowed(said: &str) -> Result<()> {
     let mut lines: Vec<&str> = said.lines().collect();
     let counts = lines.pop().unwrap_or_default();
-    let (answers, sent) = counts.split_once(" of ").unwrap_or_default();
-    let (answers, sent): (u32, u32) = (answers.parse()?, sent.parse()?);
+    let numbers = counts.split_once(" of ").and_then(|(answers, sent)| {
+        Some((answers.parse::<u32>().ok()?, sent.parse::<u32>().ok()?))
+    });
+    let Some((answers, sent)) = numbers else { bail!("the flow ended by {said:?}") };
     ensure!(answers > 100 && answers * 10 > sent * 9, "only {counts} were answered: {lines:?}");
     Ok(())
 }

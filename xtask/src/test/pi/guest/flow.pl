@@ -3,14 +3,17 @@
 # both in milliseconds. Then how many were sent and answered.
 use strict;
 use Socket;
-use Time::HiRes qw(time);
+use POSIX ();
+# perl-base has no finer clock: hundredths of a second since some moment.
+my $ticks = POSIX::sysconf(POSIX::_SC_CLK_TCK());
+sub moment { (POSIX::times())[0] / $ticks }
 my ($host, $file) = @ARGV;
 my $to = sockaddr_in(0, inet_aton($host) // die "no host $host\n");
 socket(my $s, PF_INET, SOCK_RAW, 1) or die "socket: $!\n";
-my ($begin, $n, $answers) = (time, 0, 0);
+my ($begin, $n, $answers) = (moment(), 0, 0);
 my ($last, $next) = ($begin, $begin);
 while (!-e $file) {
-    my $now = time;
+    my $now = moment();
     if ($now >= $next) {
         $next = $now + 0.05;
         $n++;
@@ -24,16 +27,16 @@ while (!-e $file) {
     }
     my $ready = '';
     vec($ready, fileno($s), 1) = 1;
-    my $wait = $next - time;
+    my $wait = $next - moment();
     select($ready, undef, undef, $wait > 0 ? $wait : 0) > 0 or next;
     recv($s, my $packet, 65535, 0) // next;
     my ($type, undef, undef, $id) = unpack('CCnn', substr($packet, 20));
     next if $type != 0 || $id != ($$ & 0xffff);
-    my $pause = (time - $last) * 1000;
-    printf "%.0f %.0f\n", (time - $begin) * 1000, $pause if $pause > 250;
-    $last = time;
+    my $pause = (moment() - $last) * 1000;
+    printf "%.0f %.0f\n", (moment() - $begin) * 1000, $pause if $pause > 250;
+    $last = moment();
     $answers++;
 }
-my $pause = (time - $last) * 1000;
-printf "%.0f %.0f\n", (time - $begin) * 1000, $pause if $pause > 250;
+my $pause = (moment() - $last) * 1000;
+printf "%.0f %.0f\n", (moment() - $begin) * 1000, $pause if $pause > 250;
 print "$answers of $n\n";
