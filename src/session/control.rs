@@ -49,6 +49,8 @@ const SENDING: Duration = Duration::from_secs(60);
 /// Who has the modem, and who shall.
 pub(super) struct Hands {
     wanted: Control,
+    /// ModemManager is watched.
+    watched: bool,
     /// ModemManager has it.
     theirs: bool,
     /// Since when it is so.
@@ -105,6 +107,7 @@ impl Hands {
     pub fn new(wanted: Control, manager: Manager) -> Hands {
         Hands {
             wanted,
+            watched: wanted == Control::ModemManager,
             theirs: false,
             since: Duration::ZERO,
             manager,
@@ -165,10 +168,18 @@ impl Session {
         if self.hands.wanted != wanted {
             self.hands.wanted = wanted;
             self.hands.since = clock.now;
-            let watch = wanted == Control::ModemManager;
-            self.actions.push(Action::WatchManager(watch));
+            self.watch();
         }
         self.settle(clock);
+    }
+
+    /// Has ModemManager watched while it has the modem or shall have it: it may yet
+    /// tell what became of a message that it is sending.
+    pub(super) fn watch(&mut self) {
+        let watch = self.hands.theirs || self.hands.wanted == Control::ModemManager;
+        if std::mem::replace(&mut self.hands.watched, watch) != watch {
+            self.actions.push(Action::WatchManager(watch));
+        }
     }
 
     /// Who has the AT port, and who shall.
@@ -399,6 +410,7 @@ impl Session {
         }
         self.timers.device = now;
         self.actions.push(Action::TakeBack);
+        self.watch();
         self.actions.push(Action::Say("the modem is taken from ModemManager".to_owned()));
     }
 }

@@ -343,6 +343,7 @@ impl Session {
         if !known {
             self.machine = None;
             self.hands.plugged(now);
+            self.watch();
         }
         let port = |device: &Option<Device>| device.as_ref().and_then(|device| device.port.clone());
         if port(&self.device) != port(&device) || !known {

@@ -7,10 +7,12 @@ use a7670e::modem::machine::Phase;
 use a7670e::modem::manager::{Call, Event, View};
 use a7670e::policy::verdict::Verdict;
 use a7670e::session::{Action, ControlReport, Event as Heard, Holder, Settings};
+use a7670e::sms::desk::ManagerEvent;
 use a7670e_emulator::fault::Effect;
 use a7670e_emulator::link::LinkFaults;
 use a7670e_emulator::profile::Profile;
 
+use crate::messages;
 use crate::rig::{Rig, secs};
 use crate::wishes::settings;
 
@@ -25,7 +27,7 @@ const BUS: Duration = Duration::from_millis(1);
 pub struct Manager {
     /// Its version, while it runs.
     version: Option<&'static str>,
-    watched: bool,
+    pub watched: bool,
     /// It has the modem.
     pub has: bool,
     /// `MMModem3gppRegistrationState` of the network around.
@@ -63,6 +65,7 @@ impl Manager {
             state,
             lock: 1,
             registration,
+            messages: Some(Vec::new()),
             ..View::default()
         }
     }
@@ -255,6 +258,29 @@ fn hands_change_at_run_time_while_data_flows() {
     }
     assert_eq!(rig.manager.given, 5);
     assert!(rig.climbed.is_empty() && rig.rungs.is_empty(), "{:?}", rig.rungs);
+}
+
+/// What became of a message is known by its answer alone.
+#[test]
+fn the_answer_about_a_message_is_waited_for() {
+    let mut rig = rig(Some("1.24.0"));
+    assert!(rig.until(secs(60), theirs), "{}", rig.describe());
+    let id = messages::send(&mut rig, "yes").unwrap();
+    rig.run(secs(1));
+    let wall = rig.clock().wall;
+    let desk = rig.session.as_ref().unwrap().messages().unwrap();
+    assert!(desk.is_sending(wall), "{}", rig.describe());
+    // Nor does somebody who changes his mind lose it.
+    for wanted in [Control::Direct, Control::ModemManager, Control::Direct] {
+        rig.control(wanted);
+        rig.run(secs(1));
+        assert!(rig.manager.has && rig.manager.watched, "{}", rig.describe());
+    }
+    let result = Ok(("/SMS/1".to_owned(), Some(7)));
+    rig.tell(BUS, Heard::ManagerMessage(ManagerEvent::Sent { id, result }));
+    always_online(&mut rig, secs(30), ours);
+    assert_eq!(messages::state(&rig, id), "submitted");
+    assert!(!rig.manager.watched, "it is watched for nothing");
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn request(text: &str) -> SendRequest {
     }
 }
 
-fn send(rig: &mut Rig, text: &str) -> Result<u64, NotDone> {
+pub fn send(rig: &mut Rig, text: &str) -> Result<u64, NotDone> {
     let clock = rig.clock();
     let session = rig.session.as_mut().unwrap();
     let accepted = session.send_messages(clock, vec![request(text)])?;
@@ -37,7 +37,7 @@ fn messages(rig: &Rig) -> BTreeMap<u64, Message> {
     desk.messages().into_iter().map(|message| (message.id, message)).collect()
 }
 
-fn state(rig: &Rig, id: u64) -> String {
+pub fn state(rig: &Rig, id: u64) -> String {
     messages(rig).get(&id).map_or(String::new(), |message| message.state.clone())
 }
 

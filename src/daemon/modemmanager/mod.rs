@@ -32,6 +32,10 @@ const BEGUN: Duration = Duration::from_secs(150);
 /// How often to look who runs although the bus told of no change.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// How long it may take to take a device back, which it only notes. Who gives it
+/// back may be on the way out: the end of the connection gives it back as well.
+const NOTED: Duration = Duration::from_secs(10);
+
 /// Between two tries in that time.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -138,7 +142,12 @@ pub async fn give_back(bus: &Connection, uid: &str) -> Result<()> {
     if owner(bus).await?.is_none() {
         return Ok(());
     }
-    match bus.call_method(Some(NAME), PATH, Some(NAME), "InhibitDevice", &(uid, false)).await {
+    let wish = (uid, false);
+    let call = bus.call_method(Some(NAME), PATH, Some(NAME), "InhibitDevice", &wish);
+    let Ok(answer) = timeout(NOTED, call).await else {
+        return Err(Error::Failure(format!("no answer in {} s", NOTED.as_secs())));
+    };
+    match answer {
         Err(Error::MethodError(name, _, _)) if name.ends_with(".NotFound") => Ok(()),
         other => other.map(|_| ()),
     }

@@ -36,6 +36,10 @@ const START: Duration = Duration::from_secs(60);
 /// How long the bus may take to start it.
 const STARTED: Duration = Duration::from_secs(30);
 
+/// How long ModemManager may take to tell of itself and its modems, which it does
+/// without asking the modem.
+const ANSWER: Duration = Duration::from_secs(30);
+
 /// Seconds between two measurements of the signal.
 const MEASURE: u32 = 30;
 
@@ -193,12 +197,13 @@ async fn watch(
                 }
                 match found {
                     Some(owner) if here.as_ref() == Some(&owner) => {}
-                    Some(owner) => match read::version(bus).await {
-                        Ok(version) => {
+                    Some(owner) => match timeout(ANSWER, read::version(bus)).await {
+                        Ok(Ok(version)) => {
                             here = Some(owner);
                             tell(events, Event::Here(version));
                         }
-                        Err(error) => {
+                        Err(_) => tell(events, silent()),
+                        Ok(Err(error)) => {
                             let why = format!("ModemManager does not answer: {error}");
                             tell(events, Event::Absent(why));
                         }
@@ -213,10 +218,15 @@ async fn watch(
             () = at(look), if look.is_some() => {
                 look = Some(Instant::now() + LOOK);
                 if let (Some(uid), true) = (&uid, here.is_some()) {
-                    match read::view(bus, uid).await {
-                        Ok(view) => tell(events, Event::Shown(view.map(Box::new))),
+                    match timeout(ANSWER, read::view(bus, uid)).await {
+                        Ok(Ok(view)) => tell(events, Event::Shown(view.map(Box::new))),
                         // It changed meanwhile, which a signal tells of.
-                        Err(error) => tracing::debug!("ModemManager: {error}"),
+                        Ok(Err(error)) => tracing::debug!("ModemManager: {error}"),
+                        // It hangs: what it said last holds no more.
+                        Err(_) => {
+                            here = None;
+                            tell(events, silent());
+                        }
                     }
                 }
             }
@@ -335,6 +345,10 @@ fn fault(error: &Error) -> Fault {
         }
         other => Fault { name: String::new(), text: other.to_string() },
     }
+}
+
+fn silent() -> Event {
+    Event::Absent(format!("ModemManager has not answered for {} s", ANSWER.as_secs()))
 }
 
 fn tell(events: &mpsc::UnboundedSender<News>, event: Event) {

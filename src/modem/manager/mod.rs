@@ -129,6 +129,10 @@ pub struct Manager {
     pin: Option<Secret>,
     roaming: bool,
     memory: Memory,
+    /// The card's number as it was read before ModemManager got the modem: a PIN is
+    /// named with it, and ModemManager may tell it otherwise or, of a locked card,
+    /// not at all.
+    card: Option<String>,
     presence: Presence,
     /// Since when it has the modem.
     given: Option<Duration>,
@@ -152,6 +156,7 @@ impl Manager {
             pin,
             roaming,
             memory: Memory::default(),
+            card: None,
             presence: Presence::Unknown,
             given: None,
             view: None,
@@ -169,6 +174,7 @@ impl Manager {
     pub fn given(&mut self, now: Duration, memory: Memory, known: &State) {
         self.given = Some(now);
         self.memory = memory;
+        self.card.clone_from(&known.identity.iccid);
         self.view = None;
         self.asked = None;
         self.again = now;
@@ -363,7 +369,10 @@ impl Manager {
 
     /// Why the PIN is not tried; `None` when it may be.
     fn refusal(&self, view: &View) -> Option<String> {
-        let doubtful = |pin| self.memory.doubtful_pin == Some(name(view, pin));
+        let doubtful = |pin| {
+            let doubt = self.memory.doubtful_pin.as_ref();
+            doubt.is_some_and(|doubt| self.name(view, pin).is_none_or(|name| name == *doubt))
+        };
         match (&self.pin, view.pin_tries()) {
             _ if view.sim_state() != Some(SimState::Pin) => {
                 Some("the SIM wants another code than its PIN; enter it with a telephone".into())
@@ -425,7 +434,8 @@ impl Manager {
             (Call::SendPin { .. }, Some(view), Some(pin)) => {
                 // On the disk before it is sent: a crash in between must not lead
                 // to a second attempt.
-                self.memory.doubtful_pin = Some(name(view, pin));
+                let card = || Memory::name("", pin);
+                self.memory.doubtful_pin = Some(self.name(view, pin).unwrap_or_else(card));
                 self.actions.push(Action::Remember(self.memory.clone()));
             }
             (Call::Signal { modem }, ..) => self.measured = Some(modem.clone()),
@@ -437,6 +447,13 @@ impl Manager {
         }
         self.asked = Some((call.kind(), now));
         self.actions.push(Action::Call(call));
+    }
+
+    /// Names a PIN on the card; `None` while nobody tells which it is.
+    fn name(&self, view: &View, pin: &Secret) -> Option<String> {
+        let shown = || view.sim.as_ref().and_then(|sim| sim.iccid.as_deref());
+        let card = self.card.as_deref().or_else(shown);
+        card.map(|card| Memory::name(card, pin))
     }
 
     /// Puts the view into the words of a modem that we drive ourselves.
@@ -494,12 +511,6 @@ impl Manager {
         };
         (self.state.phase, self.state.reason) = (phase, reason);
     }
-}
-
-/// Names a PIN on the card of a view.
-fn name(view: &View, pin: &Secret) -> String {
-    let iccid = view.sim.as_ref().and_then(|sim| sim.iccid.as_deref());
-    Memory::name(iccid.unwrap_or_default(), pin)
 }
 
 /// The first two numbers of a version; 0.0 of what is none.

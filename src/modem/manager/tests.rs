@@ -86,6 +86,27 @@ fn what_is_refused_is_asked_for_again_later() {
 }
 
 #[test]
+fn a_pin_that_the_service_spent_is_not_tried_again_by_modemmanager() {
+    let pin = Secret::new("1234");
+    let doubtful_pin = Some(Memory::name("89254020000000000001", &pin));
+    let mut known = State::default();
+    known.identity.iccid = Some("89254020000000000001".into());
+    // It tells of a locked card's number otherwise, or not at all.
+    let sim = |iccid| Sim { path: "/sim".into(), iccid, imsi: None };
+    for (known, told) in [
+        (&known, Some("8925402000000000000".to_owned())),
+        (&known, None),
+        (&State::default(), None),
+    ] {
+        let mut manager = here(Some("1234"));
+        manager.given(secs(1), Memory { doubtful_pin: doubtful_pin.clone() }, known);
+        let view = View { sim: Some(sim(told)), ..locked(3) };
+        assert_eq!(show(&mut manager, 2, view), []);
+        assert!(manager.state().reason.as_ref().unwrap().contains("was refused"));
+    }
+}
+
+#[test]
 fn the_pin_is_tried_once_and_never_when_it_is_the_last_try() {
     let mut manager = here(Some("1234"));
     let actions = show(&mut manager, 2, locked(3));
