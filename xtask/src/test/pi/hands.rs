@@ -54,6 +54,10 @@ pub fn messages() -> Scenario {
     }
 }
 
+/// The name of the changes of hands. They take minutes: by their name, or that of
+/// the part.
+pub const HANDOVER: &str = "handover";
+
 /// The name of the step whose answer is the pauses of the flow.
 pub const FLOW: &str = "flow";
 
@@ -65,7 +69,7 @@ pub fn handover() -> Scenario {
     there_and_back.push(run("told back", "a7670e control direct", Until::Says("service"), 20));
     there_and_back.extend(held("taken back", "service"));
     served(
-        "handover",
+        HANDOVER,
         "a7670e-ecm",
         vec![
             Step::Upset(

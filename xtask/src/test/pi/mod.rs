@@ -43,7 +43,7 @@ const MACHINES: usize = 3;
 pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     let mut all = scenarios::all();
     let names: Vec<_> = all.iter().map(|it| it.name).collect();
-    all.retain(|it| checks.wants(it.name));
+    all.retain(|it| checks.wants(it.name) && (checks.named || it.name != hands::HANDOVER));
     let (from_power_on, power_cuts) = (checks.wants(POWER_ON), checks.wants(POWER_CUTS));
     let by_ppp = checks.asked(PPP);
     let first_boot = first_boot::NAMES.iter().any(|name| checks.wants(name));

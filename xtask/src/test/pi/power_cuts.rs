@@ -15,8 +15,8 @@ use crate::context::Context;
 use crate::emulate::{Machine, Modem, Options, Running, Unit};
 
 /// How often, and how many messages each way, when the environment names no number.
-const CUTS: usize = 2;
-const MESSAGES: usize = 24;
+const CUTS: usize = 1;
+const MESSAGES: usize = 16;
 
 /// The power is cut within this time after the last message was accepted.
 const WITHIN: Duration = Duration::from_millis(2500);
