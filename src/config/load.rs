@@ -310,9 +310,7 @@ fn wrong_field(texts: &[Text], config: &Path, field: &str, message: &str) -> Con
 
 fn wrong(path: &Path, text: &str, span: Option<Range<usize>>, message: &str) -> ConfigError {
     let start = span.map_or(0, |span| span.start);
-    let before = text.get(..start).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let (line, column) = a7670e_unit::place(text, start);
     let message = match place::field_at(text, start) {
         Some(field) => format!("`{field}`: {message}"),
         None => message.to_owned(),

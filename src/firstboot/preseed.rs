@@ -114,7 +114,7 @@ pub fn read(text: &Text, to: &mut Wanted) -> Result<(), Mistake> {
         cellular.check_secrets().map_err(|(field, says)| text.field(field, says))?;
         let own = toml::to_string(&cellular.service_table())
             .map_err(|_| text.field("cellular", "cannot be written for the service"))?;
-        wanted::take_service(text, "cellular", own, to)?;
+        wanted::take_service(text, "cellular", &own, to)?;
     }
     Ok(())
 }

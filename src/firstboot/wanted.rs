@@ -134,8 +134,7 @@ fn unit(text: &Text, wanted: &mut Wanted) -> Result<(), Mistake> {
 }
 
 fn service(text: &Text, wanted: &mut Wanted) -> Result<(), Mistake> {
-    let own = text.text.trim_end().to_owned() + "\n";
-    take_service(text, "", own, wanted)
+    take_service(text, "", &text.text, wanted)
 }
 
 /// Takes what is for the service when its own reader takes it. `field` says
@@ -143,10 +142,10 @@ fn service(text: &Text, wanted: &mut Wanted) -> Result<(), Mistake> {
 pub fn take_service(
     text: &Text,
     field: &str,
-    own: String,
+    own: &str,
     wanted: &mut Wanted,
 ) -> Result<(), Mistake> {
-    let found = config::parse(Path::new(text.name), &own).map_err(|error| match error {
+    let found = config::parse(Path::new(text.name), own).map_err(|error| match error {
         ConfigError::Wrong { line, column, message, .. } if field.is_empty() => {
             text.line(line, column, message)
         }
@@ -162,7 +161,8 @@ pub fn take_service(
         let says = format!("{} has a [cellular] table as well: keep one of the two", preseed::NAME);
         return Err(text.line(1, 1, says));
     }
-    wanted.service = Some(Secret::from(own));
+    // Without the room that the desk leaves behind it.
+    wanted.service = Some(Secret::from(own.trim_end().to_owned() + "\n"));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A file, its text, where it is wrong, and a part of what is said.
-const WRONG: [(&str, &str, &str, &str); 25] = [
+const WRONG: [(&str, &str, &str, &str); 26] = [
     ("unit.toml", "[unit]\nhostname = 'a_b'\n", "2:12", "`unit.hostname`: a host name is"),
     ("unit.toml", "[unti]\n", "1:2", "unknown field `unti`"),
     ("unit.toml", "[unit\n", "1:6", "]"),
@@ -20,6 +20,8 @@ const WRONG: [(&str, &str, &str, &str); 25] = [
     ),
     ("a7670e.toml", "[cellular]\napm = 'x'\n", "2:1", "apm"),
     ("a7670e.toml", "[modem]\npin = { secret = '7041x' }\n", "2:1", "four to eight digits"),
+    // No line end: the place is in the file as it is.
+    ("a7670e.toml", "# one\n[cellular]\napn = \"\"\"x", "3:11", "expected"),
     ("rpi-preseed.toml", "[user]\nname = 'A b'\n", "2:1", "login name"),
     ("rpi-preseed.toml", "[user]\nname = 'a'\npassword = '7041'\n", "3:1", "openssl passwd -6"),
     ("rpi-preseed.toml", "[user]\nname = 'a'\npassword = 7041\n", "3:12", "must be"),

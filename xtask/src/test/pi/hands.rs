@@ -3,7 +3,7 @@
 use anyhow::{Result, bail, ensure};
 
 use super::scenario::{Scenario, Step, Until, run};
-use super::scenarios::{RECEIVE, SEND, has_come, served, three_parts, verdict};
+use super::scenarios::{RECEIVE, SEND, has_come, no_messages, served, three_parts, verdict};
 
 /// As it was before.
 const PLAIN: &str = "rm -f /etc/a7670e.toml && systemctl restart a7670e";
@@ -32,6 +32,7 @@ pub fn messages() -> Scenario {
     steps.extend(held("given away", "modemmanager"));
     steps.extend([
         run("mmcli", "mmcli --modem any", Until::Says("registered"), 120),
+        no_messages(),
         run("accepted", SEND, Until::Json("/0/state", "accepted"), 20),
         run("reported", "a7670e sms outbox --json", Until::Json("/0/state", "reported"), 120),
         Step::Sent(Until::Holds(three_parts)),

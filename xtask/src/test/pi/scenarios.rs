@@ -154,6 +154,14 @@ macro_rules! long_text {
     };
 }
 
+/// Deletes what the machine keeps of earlier scenarios: the modem, or one like it,
+/// was here before.
+pub fn no_messages() -> Step {
+    let delete = "for id in $(a7670e sms list --json | grep -o '\"id\": *[0-9]*' | \
+        grep -o '[0-9]*$'); do a7670e sms delete $id; done; a7670e sms list --json";
+    run("no messages", delete, Until::Json("", "[]"), 60)
+}
+
 /// Sends it.
 pub const SEND: &str =
     concat!("a7670e sms send --json --report --to +254700000001 '", long_text!(), "'");
@@ -168,6 +176,7 @@ fn messages() -> Scenario {
         "messages",
         "a7670e-ecm",
         vec![
+            no_messages(),
             run("accepted", SEND, Until::Json("/0/state", "accepted"), 20),
             run("reported", "a7670e sms outbox --json", Until::Json("/0/state", "reported"), 60),
             Step::Sent(Until::Holds(three_parts)),
