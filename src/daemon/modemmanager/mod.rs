@@ -23,11 +23,16 @@ const PATH: &str = "/org/freedesktop/ModemManager1";
 /// a busy host.
 const DISCOVERY: Duration = Duration::from_secs(12);
 
-/// How long it may take to have done with a device that it has begun with: until
-/// then it refuses (`Core.WrongState`), or answers only when it has disabled a
-/// modem that NetworkManager has had it enable. Measured on an emulated Pi with
-/// a busy host: up to 70 s.
-const BEGUN: Duration = Duration::from_secs(150);
+/// How long it may take to make a modem of a device that it has begun with: until
+/// then it refuses (`Core.WrongState`), and for ever when it makes none of it, as
+/// of one that answers nothing. It asks a silent port for 20 s; with the modem's
+/// setup 35 s on an emulated Pi with a busy host.
+const BEGUN: Duration = Duration::from_secs(60);
+
+/// How long it may take to let go of a modem: it answers only when it has disabled
+/// one that NetworkManager has had it enable. Measured on an emulated Pi with a
+/// busy host: up to 70 s.
+const DISABLED: Duration = Duration::from_secs(150);
 
 /// How often to look who runs although the bus told of no change.
 const LOOK: Duration = Duration::from_secs(10);
@@ -107,8 +112,8 @@ pub async fn inhibit(bus: &Connection, uid: &str, enough: &AtomicBool) -> Result
     loop {
         let wish = (uid, true);
         let call = bus.call_method(Some(NAME), PATH, Some(NAME), "InhibitDevice", &wish);
-        let Ok(answer) = timeout_at(begin + BEGUN, call).await else {
-            return Err(Error::Failure(format!("no answer in {} s", BEGUN.as_secs())));
+        let Ok(answer) = timeout_at(begin + DISABLED, call).await else {
+            return Err(Error::Failure(format!("no answer in {} s", DISABLED.as_secs())));
         };
         let (patience, in_vain) = match answer {
             Ok(_) => return Ok(Outcome::Released(owner)),

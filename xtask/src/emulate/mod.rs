@@ -50,9 +50,10 @@ pub struct Arguments {
     /// The image to boot [default: out/pi4b.img].
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
-    /// The machine to boot it on.
-    #[arg(long, value_enum, default_value = "raspi4b")]
-    machine: Machine,
+    /// The machine to boot it on [default: raspi4b; virt with something on the
+    /// USB bus].
+    #[arg(long, value_enum)]
+    machine: Option<Machine>,
     /// Console and root shell on this terminal.
     #[arg(long)]
     console: bool,
@@ -100,10 +101,13 @@ pub fn run(ctx: &Context, arguments: &Arguments) -> Result<ExitCode> {
         }
         (None, None) => None,
     };
+    // QEMU's model of the Pi's own USB controller is slow and may abort
+    // (docs/adr/0009).
+    let model = if modem.is_some() { Machine::Virt } else { Machine::Raspi4b };
     let options = Options {
         modem,
         image: arguments.image.clone().unwrap_or_else(|| default_image(ctx)),
-        model: arguments.machine,
+        model: arguments.machine.unwrap_or(model),
         extra: arguments.append.iter().flat_map(|w| w.split_whitespace()).map(Into::into).collect(),
     };
     if arguments.console {

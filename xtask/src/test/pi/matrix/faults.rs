@@ -56,7 +56,7 @@ fn at_the_port() -> Vec<Fault> {
         row(
             "silent-from-the-start",
             ECM,
-            Script(power_on!("effect = \"silence\"\nfor_ms = 40000")),
+            Script(power_on!("effect = \"silence\"\nfor_ms = 120000")),
             One(&["port-silent"]),
             Itself,
         ),
