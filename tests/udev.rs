@@ -111,7 +111,7 @@ fn bus(sticks: &[(&str, u16, Vec<Interface>)]) -> tempfile::TempDir {
 fn the_rules_are_sound() {
     let root = bus(&[("1-1.2", 0x9011, a76xx_ecm(0, "usb0"))]);
     let text = sandbox(root.path(), "udevadm verify /run/udev/rules.d/*a7670e*.rules");
-    assert!(text.contains("Success: 2") && text.contains("Fail:    0"), "{text}");
+    assert!(text.contains("Success: 3") && text.contains("Fail:    0"), "{text}");
 }
 
 #[test]
@@ -181,6 +181,7 @@ fn sim7600_with_vendor_network() {
         let verdict = &judge(root.path(), &[net])[0];
         assert!(!verdict.contains_key("RUN"), "{verdict:?}");
         assert_eq!(verdict["INTERFACE"], &net[4..]);
+        assert_eq!(verdict["ID_MM_CANDIDATE"], "1");
     }
 }
 
@@ -190,6 +191,8 @@ fn the_network_function_gets_its_name_from_the_kernel_and_nobody_else() {
     let root = bus(&[("1-1.2", 0x9011, a76xx_ecm(0, "usb0"))]);
     let [net] = &judge(root.path(), &["net/usb0"])[..] else { panic!() };
     assert_eq!(net["RUN"], "net-name usb0");
+    // ModemManager's port would not be NetworkManager's to configure.
+    assert!(!net.contains_key("ID_MM_CANDIDATE"), "{net:?}");
     assert_eq!(net["ID_NET_LINK_FILE"], "/run/systemd/network/70-a7670e.link");
     let text = sandbox(root.path(), "udevadm test --action=add /sys/class/net/usb0 2>&1");
     assert!(text.contains("Network interface name:\n  usb0\n"), "{text}");

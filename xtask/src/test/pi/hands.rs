@@ -6,10 +6,10 @@ use super::scenario::{Scenario, Step, Until, run};
 use super::scenarios::{RECEIVE, SEND, has_come, no_messages, served, three_parts, verdict};
 
 /// As it was before.
-const PLAIN: &str = "rm -f /etc/a7670e.toml && systemctl restart a7670e";
+pub const PLAIN: &str = "rm -f /etc/a7670e.toml && systemctl restart a7670e";
 
 /// Waits until this one has the AT port, and knows how the modem is.
-fn held(about: &'static str, holder: &'static str) -> [Step; 2] {
+pub fn held(about: &'static str, holder: &'static str) -> [Step; 2] {
     [
         run(about, "a7670e control --json", Until::Json("/holder", holder), 240),
         run("settled", "a7670e control --json", Until::Json("/settled", "true"), 120),

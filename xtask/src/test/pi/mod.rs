@@ -13,6 +13,7 @@ mod matrix;
 mod power_cuts;
 mod power_on;
 mod ppp;
+mod profiles;
 mod scenario;
 mod scenarios;
 pub mod throughput;

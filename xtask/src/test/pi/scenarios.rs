@@ -3,8 +3,8 @@
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
-use super::hands;
 use super::scenario::{Scenario, Step, Until, run};
+use super::{hands, profiles};
 
 /// What would speak to the modem beside the scenario.
 const OTHERS: &[&str] = &["ModemManager.service", "a7670e.service"];
@@ -39,6 +39,8 @@ pub fn all() -> Vec<Scenario> {
         messages(),
         hands::messages(),
         hands::handover(),
+        profiles::link(),
+        profiles::link_and_port(),
     ]
 }
 
