@@ -10,7 +10,8 @@
 //! target is and whether it may be written at all.
 //! [`fleet`] says what makes each card its own, [`boot`] where that goes,
 //! [`records`] which unit is on which card, and [`provision`] brings them
-//! together.
+//! together. [`desk`] does all that for cards as they come, [`serve`] shows it on
+//! a page, and [`watch`] in a terminal.
 
 pub mod aligned;
 pub mod bmap;
@@ -18,12 +19,15 @@ pub mod boot;
 pub mod card;
 pub mod cli;
 pub mod cut;
+pub mod desk;
 pub mod device;
 pub mod flash;
 pub mod fleet;
 pub mod progress;
 pub mod provision;
 pub mod records;
+pub mod serve;
 pub mod source;
+pub mod watch;
 pub mod window;
 pub mod write;

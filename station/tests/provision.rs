@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -269,4 +269,34 @@ fn a_bad_fleet_or_image_stops_it_before_any_card() {
     let out = desk.run(&[], &[&card]);
     assert!(said(&out).contains("no FAT32 boot partition"), "{}", said(&out));
     assert_eq!(fs::read(&card).unwrap(), [0xA5; 4096]);
+}
+
+#[test]
+fn a_card_that_is_put_in_later_is_the_next_unit() {
+    let desk = Desk::new(2);
+    let (first, second) = (desk.card("c1"), desk.path("c2"));
+    fs::write(&second, vec![0xA5; 40 << 20]).unwrap();
+    let losetup = |arguments: &[&str]| {
+        let out = Command::new("losetup").args(arguments).output().unwrap();
+        assert!(out.status.success(), "this test needs root and loop devices: {}", said(&out));
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    };
+    let slot = losetup(&["--find"]);
+    let given = format!("--overwrite-in={}", slot.trim_start_matches("/dev/"));
+    // Only all units being done can end it.
+    let mut command = desk.command(&["--hot-add", &given, "--idle=100000"], &[&first]);
+    let mut run = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // It has seen what was there before.
+    let line = lines.next().unwrap();
+    assert!(line.contains("\"unit\":\"1\""), "{line}");
+    losetup(&[&slot, second.to_str().unwrap()]);
+    let rest: Vec<_> = lines.collect();
+    let done = run.wait().unwrap();
+    losetup(&["--detach", &slot]);
+    assert!(done.success(), "{rest:?}");
+    assert_eq!([first, second].map(|card| id(&card)), ["1", "2"].map(|id| Some(id.to_owned())));
+    let report = desk.report();
+    assert_eq!([&report[0]["state"], &report[1]["state"]], ["right", "right"]);
+    assert_eq!(report[1]["target"], slot);
 }

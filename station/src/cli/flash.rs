@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
+use super::hot::{self, Hot, Idle};
 use super::show;
-use crate::card::Device;
-use crate::device::{Kind, Rules, System, Target, judge};
+use crate::desk::Work;
+use crate::desk::check::{against, identities, open, still, system};
+use crate::device::{Rules, Target};
 use crate::flash::{Order, Outcome, flash};
 use crate::progress::Progress;
 use crate::source::{Options, Source};
@@ -23,6 +24,10 @@ pub struct Arguments {
     pub image: Image,
     #[command(flatten)]
     pub targets: Targets,
+    #[command(flatten)]
+    hot: Hot,
+    #[command(flatten)]
+    idle: Idle,
 }
 
 /// The image and what belongs to it.
@@ -54,7 +59,7 @@ pub struct Targets {
     pub yes: bool,
     /// Write disks of more than 512 GB too.
     #[arg(long)]
-    yes_really: bool,
+    pub yes_really: bool,
     /// Show what would be written, and write nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -76,26 +81,19 @@ impl Targets {
     /// Looks at the targets; refuses all of them when one must not be written.
     /// `inputs` are read besides the image and its companions.
     pub fn look(&self, source: &Source, inputs: &[PathBuf]) -> Result<Vec<Target>> {
-        let system = System::read().context("cannot see what is mounted")?;
+        let system = system()?;
         let rules = Rules { image: source.size(), yes_really: self.yes_really };
         let mut found = Vec::new();
         let mut refused = Vec::new();
         let mut seen = BTreeSet::new();
         for path in &self.paths {
             let target = system.target(path)?;
-            let identities = identities(&target)?;
-            for identity in &identities {
-                if !seen.insert(*identity) {
+            for identity in identities(&target)? {
+                if !seen.insert(identity) {
                     bail!("{} is named twice", path.display());
                 }
             }
-            let is_read =
-                |input: &&PathBuf| identity(input).is_ok_and(|it| identities.contains(&it));
-            if let Some(input) = source.files().iter().chain(inputs).find(is_read) {
-                let input = input.display();
-                refused.push(format!("{}: it is {input}, which is needed here", path.display()));
-            }
-            for reason in judge(&target, rules) {
+            for reason in against(&target, source, inputs, rules)? {
                 refused.push(format!("{}: {reason}", path.display()));
             }
             found.push(target);
@@ -127,44 +125,6 @@ impl Targets {
     }
 }
 
-/// The same for every name of one device or file.
-fn identity(path: &Path) -> Result<(bool, u64, u64)> {
-    let meta = path.metadata()?;
-    Ok(if meta.is_file() { (true, meta.dev(), meta.ino()) } else { (false, 0, meta.rdev()) })
-}
-
-/// Of the target, and of the file behind a loop device.
-fn identities(target: &Target) -> Result<Vec<(bool, u64, u64)>> {
-    let mut all = vec![identity(&target.path)?];
-    if let Kind::Loop(file) = &target.kind {
-        // A deleted file has no name that could be given here.
-        all.extend(identity(Path::new(file)));
-    }
-    Ok(all)
-}
-
-/// Makes sure that a target is still the one that was looked at: a card may be
-/// changed while the user is asked.
-pub fn still(target: &Target) -> Result<()> {
-    let system = System::read().context("cannot see what is mounted")?;
-    if system.target(&target.path)? != *target {
-        bail!("{}: it is another card than a moment ago: look again", target.path.display());
-    }
-    Ok(())
-}
-
-/// Opens a target for itself alone. From then on nobody mounts it.
-pub fn open(target: &Target) -> Result<Device> {
-    let path = target.path.display();
-    let device = Device::open(&target.path)
-        .with_context(|| format!("{path}: cannot be opened; is it in use, or are you not root?"))?;
-    if !device.is(target)? {
-        bail!("{path}: it is another card than a moment ago: look again");
-    }
-    still(target)?;
-    Ok(device)
-}
-
 /// Runs the command; gives whether every card is right.
 pub fn run(arguments: &Arguments) -> Result<bool> {
     let source = arguments.image.open()?;
@@ -174,7 +134,19 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         say!("nothing was written: this is a dry run");
         return Ok(true);
     }
-    let devices = targets.iter().map(open).collect::<Result<Vec<_>>>()?;
+    if let Some(slots) = arguments.hot.slots() {
+        arguments.targets.confirm(&targets)?;
+        let work = Work {
+            source,
+            inputs: Vec::new(),
+            units: None,
+            named: arguments.targets.paths.clone(),
+            yes_really: arguments.targets.yes_really,
+            hot_add: Some(slots),
+        };
+        return hot::run(work, &targets, arguments.targets.json, &arguments.idle);
+    }
+    let devices = targets.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     arguments.targets.confirm(&targets)?;
     targets.iter().try_for_each(still)?;
     let mut orders = Vec::new();
@@ -196,26 +168,4 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let right = outcomes.iter().flatten().filter(|it| it.is_ok()).count();
     say!("{right} of {} right", targets.len());
     Ok(right == targets.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_that_is_changed_meanwhile_is_noticed() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, other) = (dir.path().join("card"), dir.path().join("other"));
-        for file in [&path, &other] {
-            std::fs::write(file, [7; 4096]).unwrap();
-        }
-        let target = System::read().unwrap().target(&path).unwrap();
-        let device = open(&target).unwrap();
-        still(&target).unwrap();
-        // As large, and of the same name.
-        std::fs::rename(&other, &path).unwrap();
-        assert!(still(&target).unwrap_err().to_string().contains("another card"));
-        assert!(open(&target).unwrap_err().to_string().contains("another card"));
-        assert!(device.is(&target).unwrap());
-    }
 }

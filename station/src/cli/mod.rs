@@ -11,9 +11,12 @@ macro_rules! say {
 }
 
 mod flash;
+mod hot;
 mod provision;
 mod report;
+mod serve;
 mod show;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -36,6 +39,10 @@ enum Command {
     Provision(provision::Arguments),
     /// Show which unit is on which card.
     Report(report::Arguments),
+    /// Open the desk's web page: choose cards, start them, see how far they are.
+    Serve(serve::Arguments),
+    /// Show in the terminal what the desk's page shows.
+    Watch(watch::Arguments),
 }
 
 /// Runs what the user asked for: 0 when every card is right, 1 when not.
@@ -44,6 +51,8 @@ pub fn main() -> ExitCode {
         Command::Flash(arguments) => flash::run(&arguments),
         Command::Provision(arguments) => provision::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
     };
     finish(done)
 }

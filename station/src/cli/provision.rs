@@ -1,24 +1,26 @@
 //! `station provision`.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 
-use super::flash::{Image, Targets, open, still};
+use super::flash::{Image, Targets};
+use super::hot::{self, Hot, Idle};
 use super::show;
 use crate::boot::{Place, places};
 use crate::card::Device;
+use crate::desk::Work;
+use crate::desk::check::{open, still};
+use crate::desk::units::{Line, Shared, Units, left, lock, now, patches, record};
 use crate::device::Target;
-use crate::flash::{Order, Outcome, flash};
+use crate::flash::{Order, flash};
 use crate::fleet::{Fleet, Unit, render};
 use crate::progress::Progress;
 use crate::provision::{Candidate, Plan, assign, read_token, token};
 use crate::records::{Card, Records, Start};
 use crate::source::Source;
-use crate::write::{CardError, Notes, Patch};
 
 /// What is written where, and who the cards become.
 #[derive(Args)]
@@ -33,7 +35,7 @@ pub struct Arguments {
     units: Vec<String>,
     /// Write the named units even if they are on a card already, and over cards
     /// that are done.
-    #[arg(long, requires = "units")]
+    #[arg(long, requires = "units", conflicts_with = "hot_add")]
     again: bool,
     /// Where it is recorded which unit is on which card [default: beside the
     /// fleet's file].
@@ -44,6 +46,10 @@ pub struct Arguments {
     operator: Option<String>,
     #[command(flatten)]
     targets: Targets,
+    #[command(flatten)]
+    hot: Hot,
+    #[command(flatten)]
+    idle: Idle,
 }
 
 /// The records of a fleet, when no others are named.
@@ -56,37 +62,6 @@ struct Seat {
     target: Target,
     device: Device,
     held: Option<Card>,
-}
-
-/// Puts a card's steps into the records.
-struct Line {
-    records: Shared,
-    number: i64,
-    /// The token that the card had until now.
-    old: Option<String>,
-}
-
-impl Notes for Line {
-    fn beheaded(&mut self) -> Result<(), String> {
-        let done = lock(&self.records).beheaded(self.number, self.old.as_deref());
-        done.map_err(|it| it.to_string())
-    }
-
-    fn closing(&mut self) -> Result<(), String> {
-        lock(&self.records).closing(self.number).map_err(|it| it.to_string())
-    }
-}
-
-type Shared = Arc<Mutex<Records>>;
-
-fn lock(records: &Shared) -> MutexGuard<'_, Records> {
-    // SQLite's own transactions keep the file whole.
-    records.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Runs the command; gives whether every card that was to be written is right.
@@ -103,6 +78,24 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let opened =
         if arguments.targets.dry_run { Records::preview(&path) } else { Records::open(&path) };
     let records: Shared = Arc::new(Mutex::new(opened?));
+    if let Some(slots) = arguments.hot.slots() {
+        if arguments.targets.dry_run {
+            say!("nothing was written: this is a dry run");
+            return Ok(true);
+        }
+        arguments.targets.confirm(&targets)?;
+        let units = units.into_iter().cloned().collect();
+        let operator = arguments.operator.clone();
+        let work = Work {
+            source,
+            inputs,
+            units: Some(Units { units, places, records, path, operator }),
+            named: arguments.targets.paths.clone(),
+            yes_really: arguments.targets.yes_really,
+            hot_add: Some(slots),
+        };
+        return hot::run(work, &targets, arguments.targets.json, &arguments.idle);
+    }
     let mut seats = Vec::new();
     for target in targets {
         let mut device = open(&target)?;
@@ -160,20 +153,6 @@ fn plan(arguments: &Arguments, units: &[&Unit], records: &Shared, seats: &[Seat]
     Ok(assign(&candidates, &holds, !arguments.units.is_empty(), arguments.again))
 }
 
-/// The unit's own bytes of the image.
-fn patches(unit: &Unit, token: &str, places: &[Place]) -> Result<Vec<Patch>> {
-    let about = || format!("unit {}", unit.id.as_str());
-    let files = render::render(unit, token).map_err(anyhow::Error::msg).with_context(about)?;
-    let mut patches = Vec::new();
-    for ((name, text), place) in render::NAMES.iter().zip(&files.texts).zip(places) {
-        let bytes = render::padded(name, text, place.len)
-            .map_err(anyhow::Error::msg)
-            .with_context(about)?;
-        patches.push(Patch { offset: place.offset, bytes });
-    }
-    Ok(patches)
-}
-
 #[allow(clippy::too_many_arguments, reason = "they are the run's whole state, used once")]
 fn write(
     arguments: &Arguments,
@@ -188,7 +167,8 @@ fn write(
     let mut prepared = Vec::new();
     for (_, unit) in &plan.pairs {
         let token = token().context("no token for the card")?;
-        prepared.push((patches(units[*unit], &token, places)?, token));
+        let patches = patches(units[*unit], &token, places).map_err(anyhow::Error::msg)?;
+        prepared.push((patches, token));
     }
     let image = source.path().file_name().unwrap_or_default().to_string_lossy();
     let mut seats: Vec<_> = seats.into_iter().map(Some).collect();
@@ -220,41 +200,23 @@ fn write(
         numbers.push(number);
     }
     let mut right = 0;
-    let mut trouble = Ok(());
+    let mut trouble: Result<()> = Ok(());
     let screen = show::Screen::new(labels, arguments.targets.json);
     screen.during(|screen| {
         flash(source, orders, |card, outcome| {
             match record(&lock(records), numbers[card], &outcome) {
                 Ok(()) if outcome.is_ok() => right += 1,
                 Ok(()) => {}
-                Err(error) => trouble = Err(error),
+                Err(error) => trouble = Err(error.into()),
             }
             screen.outcome(card, &outcome);
         });
     });
     trouble.context("a card's end could not be recorded; its unit counts as unclear")?;
-    say!("{right} of {} right; {} units are left", numbers.len(), left(units, records)?);
+    say!(
+        "{right} of {} right; {} units are left",
+        numbers.len(),
+        left(units.iter().copied(), records)?
+    );
     Ok(right == numbers.len())
-}
-
-fn record(records: &Records, number: i64, outcome: &Outcome) -> Result<()> {
-    match outcome {
-        Ok(written) => records.right(number, written, now())?,
-        Err(error) => {
-            let boots = matches!(error, CardError::Unclear(_) | CardError::Thread);
-            records.failed(number, &error.to_string(), boots, now())?;
-        }
-    }
-    Ok(())
-}
-
-/// How many units no card has for certain.
-fn left(units: &[&Unit], records: &Shared) -> Result<usize> {
-    let records = lock(records);
-    let mut left = 0;
-    for unit in units {
-        let standing = records.standing(unit.id.as_str())?;
-        left += usize::from(!matches!(standing, crate::records::Standing::Right(_)));
-    }
-    Ok(left)
 }

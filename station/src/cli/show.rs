@@ -13,6 +13,7 @@ use crate::device::{Kind, Target};
 use crate::flash::Outcome;
 use crate::progress::{Phase, Progress};
 use crate::source::Source;
+use crate::watch::view::{label, size};
 
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -64,19 +65,6 @@ pub fn targets(targets: &[Target]) {
 pub fn names(targets: &[Target]) -> String {
     let names: Vec<_> = targets.iter().map(|it| it.path.display().to_string()).collect();
     names.join(", ")
-}
-
-/// Bytes for people, in the units that cards are sold by.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")];
-    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
-        // Tenths without floating point, rounded.
-        Some((unit, name)) => {
-            let tenths = (bytes + unit / 20) / (unit / 10);
-            format!("{}.{} {name}", tenths / 10, tenths % 10)
-        }
-        None => format!("{bytes} B"),
-    }
 }
 
 /// Millions of bytes in a second.
@@ -183,34 +171,5 @@ impl Screen {
             Err(error) => format!("{name}: FAILED: {error}"),
         };
         self.bars.suspend(|| say!("{text}"));
-    }
-}
-
-fn label(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Waiting => "waiting",
-        Phase::Writing => "writing",
-        Phase::Verifying => "verifying",
-        Phase::Closing => "closing",
-        Phase::Done => "right",
-        Phase::Failed => "failed",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_as_on_the_box() {
-        for (bytes, text) in [
-            (999, "999 B"),
-            (1000, "1.0 kB"),
-            (31_914_983_424, "31.9 GB"),
-            (1_073_741_824, "1.1 GB"),
-            (999_960_000, "1000.0 MB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
     }
 }

@@ -3,10 +3,12 @@
 //! [`facts`] reads sysfs and proc, [`judge`] decides by what was read, and only
 //! by that.
 
+pub mod blank;
 pub mod facts;
 pub mod judge;
 mod mounts;
 mod signature;
+pub mod slots;
 
 use std::path::PathBuf;
 

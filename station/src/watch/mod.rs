@@ -1,0 +1,4 @@
+//! The desk in a terminal: follows `station serve`, or the records.
+
+pub mod stream;
+pub mod view;
