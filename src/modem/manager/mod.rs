@@ -180,7 +180,10 @@ impl Manager {
             (None, None) => Some(self.again.max(given.saturating_add(DISCOVERY))),
             (None, Some(view)) => match self.wish(view) {
                 Some(_) => Some(self.again),
-                None => self.missed.due().filter(|_| view.may_pause()),
+                None => {
+                    let due = self.missed.due().filter(|_| view.may_pause());
+                    due.map(|due| due.max(self.again))
+                }
             },
         }
     }

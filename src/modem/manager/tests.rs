@@ -236,6 +236,22 @@ fn after_a_message_it_is_made_to_look_for_those_that_it_missed() {
     assert!(show(&mut manager, 3000, busy).is_empty());
 }
 
+/// Else the service would turn in circles until then.
+#[test]
+fn a_look_that_is_due_waits_as_all_that_is_asked_for() {
+    let mut manager = here(None);
+    _ = show(&mut manager, 3, view(8));
+    done(&mut manager, 3, Kind::Signal);
+    let news = |text: &str| View { messages: Some(vec![stored(text, true)]), ..registered(1) };
+    _ = show(&mut manager, 5, news("one"));
+    // 20 s after the message the look is due, and 15 s after a refusal the next call.
+    manager.again = secs(30);
+    manager.advance(secs(26));
+    assert_eq!((manager.take(), manager.next_event()), (vec![], Some(secs(30))));
+    manager.advance(secs(30));
+    assert_eq!(manager.take().len(), 1);
+}
+
 #[test]
 fn without_a_sim_it_says_so() {
     let mut manager = here(None);
