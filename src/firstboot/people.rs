@@ -5,7 +5,7 @@ use a7670e_unit::SshKey;
 use super::Trouble;
 use super::accounts::{Files, Person};
 use super::desired::{Desired, text};
-use super::disk::{Disk, Owner};
+use super::disk::{Disk, Entry, Kind, Owner};
 use super::plan::Target;
 use super::wanted::Wanted;
 
@@ -113,6 +113,11 @@ fn authorize<'a>(
     }
     let folder = format!("{}/.ssh", person.home);
     let path = format!("{folder}/authorized_keys");
+    // A link may lead to what only root may read, and its text becomes the person's.
+    let entry = disk.entry(&path).map_err(Trouble::of("reading", &path))?;
+    if matches!(entry, Some(Entry { kind: Kind::Link(_), .. })) {
+        return Err(Trouble::Lacks(format!("{path} is a link: put the file itself there")));
+    }
     let found = disk.read(&path).map_err(Trouble::of("reading", &path))?.unwrap_or_default();
     let mut text = String::from_utf8_lossy(&found).into_owned();
     // Kind and key; what follows is a comment.

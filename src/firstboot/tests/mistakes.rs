@@ -110,6 +110,13 @@ fn what_the_system_cannot_be_is_said_before_anything_is_done() {
         disk.put("/root/.ssh", Kind::Link("/tmp".into()), "", Owner::root(0o777));
     };
     assert!(refused(&by_desk(), linked).contains("/root/.ssh must be a folder, and is none"));
+    // Nor is what only root may read shown to whoever made the link.
+    let keys = |disk: &mut Memory| {
+        disk.put("/root/.ssh", Kind::Folder, "", Owner::root(0o700));
+        let path = "/root/.ssh/authorized_keys";
+        disk.put(path, Kind::Link("/etc/shadow".into()), "", Owner::root(0o777));
+    };
+    assert!(refused(&by_desk(), keys).contains("/root/.ssh/authorized_keys is a link"));
 }
 
 #[test]
