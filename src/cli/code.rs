@@ -22,7 +22,7 @@ pub const KEY: &str = "/etc/a7670e.key";
 pub struct Wanted {
     /// The file of the key.
     key: PathBuf,
-    /// The counter; none for the minute of the clock.
+    /// The counter; none for the second of the clock.
     counter: Option<u64>,
     /// The command.
     command: String,
@@ -61,8 +61,8 @@ pub fn run(wanted: &Wanted) -> Result<()> {
         Some(counter) => counter,
         None => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?.as_secs();
-            let since = now.checked_sub(CLOCK_SET);
-            since.context("the clock is not set; give --counter N, higher than ever before")? / 60
+            by_clock(now)
+                .context("the clock is not set; give --counter N, higher than ever before")?
         }
     };
     let text = format!(
@@ -76,12 +76,28 @@ pub fn run(wanted: &Wanted) -> Result<()> {
     write_out(&format!("{text}\n"))
 }
 
+/// The counter at this second of the Unix epoch, one for each second: nobody types
+/// two commands within one. `None` before the clock can have been set.
+fn by_clock(now: u64) -> Option<u64> {
+    now.checked_sub(CLOCK_SET)
+}
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
 
     use super::super::args;
     use super::*;
+
+    /// The device refuses a counter that it has seen, and all below.
+    #[test]
+    fn of_two_commands_the_later_has_the_higher_counter() {
+        let now = 1_795_291_200;
+        assert!(by_clock(now + 1) > by_clock(now));
+        // Also higher than the minutes that were taken before.
+        assert!(by_clock(now) > Some((now - CLOCK_SET) / 60));
+        assert_eq!(by_clock(7), None);
+    }
 
     #[test]
     fn words_need_no_quotes() {
