@@ -1,6 +1,7 @@
 //! What text messages set in motion at one modem, and what all modems share of it.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::adopt::Owner;
 use super::obey::Commands;
 use super::program::Program;
 use super::task::{Pending, finish};
+use super::ussd::Asking;
 use crate::modem::usb_path::UsbPath;
 use crate::session::Settings;
 use crate::sms::desk::Ended;
@@ -27,17 +29,18 @@ pub struct ByText {
     pub commands: Option<Commands>,
     /// What follows `+CUSD:`, and where it came.
     pub ussd: broadcast::Sender<(UsbPath, String)>,
-    /// Held by who asks by USSD; the modems whose IMS is off for it.
-    pub asking: Mutex<Vec<UsbPath>>,
+    /// Held by who asks by USSD.
+    pub asking: Mutex<Asking>,
     /// Places whose messages are in use.
     in_use: std::sync::Mutex<BTreeSet<String>>,
 }
 
 impl ByText {
-    /// With a program and commands, or without.
-    pub fn new(program: Option<Program>, commands: Option<Commands>) -> ByText {
+    /// With a program and commands, or without, and what is kept below `folder`.
+    pub fn new(program: Option<Program>, commands: Option<Commands>, folder: &Path) -> ByText {
         let ussd = broadcast::channel(ANSWERS).0;
-        ByText { program, commands, ussd, asking: Mutex::default(), in_use: Default::default() }
+        let asking = Mutex::new(Asking::new(folder));
+        ByText { program, commands, ussd, asking, in_use: Default::default() }
     }
 }
 

@@ -203,7 +203,7 @@ pub(super) mod tests {
             bus: OnceCell::new(),
             start: tokio::time::Instant::now(),
             news: broadcast::channel(16).0,
-            by_text: ByText::new(None, None),
+            by_text: ByText::new(None, None, folder),
         };
         Task::new("1-1".parse().unwrap(), Arc::new(shared), settings, folder).unwrap()
     }

@@ -111,6 +111,7 @@ async fn serve(options: &Options) -> Result<()> {
     cut::settle(&options.state);
     let mut registry = Registry::new(options, &config)?;
     registry.update(scan(options)?)?;
+    registry.mend();
     sweep(&registry.inventory());
 
     let mut watchdog = systemd::watchdog_period().map(|period| {

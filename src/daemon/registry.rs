@@ -108,7 +108,7 @@ impl Registry {
             bus: OnceCell::new(),
             start: Instant::now(),
             news: broadcast::channel(NEWS).0,
-            by_text: ByText::new(program, commands),
+            by_text: ByText::new(program, commands, &options.state),
         };
         let shared = Arc::new(shared);
         if !manages {
@@ -125,6 +125,12 @@ impl Registry {
             known: watch::Sender::default(),
             running: JoinSet::new(),
         })
+    }
+
+    /// Puts right what a dialogue that was cut off left, for as long as the service
+    /// runs.
+    pub fn mend(&self) {
+        tokio::spawn(self.reader().mend());
     }
 
     /// What is plugged in.
@@ -397,4 +403,19 @@ fn not_done(id: u64, why: &NotDone) -> Reply<()> {
 
 fn no_modem(id: u64) -> Reply<()> {
     protocol::failed(id, FailureCode::NoModem, "the modem is gone")
+}
+
+#[cfg(test)]
+impl Reader {
+    /// Of one modem, whose task hears of orders there.
+    pub(super) fn of_one(
+        shared: Arc<Shared>,
+        modem: Modem,
+    ) -> (Reader, mpsc::UnboundedReceiver<Order>) {
+        let (sender, orders) = mpsc::unbounded_channel();
+        let tasks = BTreeMap::from([(modem.usb_path.clone(), sender)]);
+        let inventory = Inventory { modems: vec![modem], unrecognised: Vec::new() };
+        let known = Known { inventory: Arc::new(inventory), tasks };
+        (Reader { known: watch::channel(known).1, shared }, orders)
+    }
 }
