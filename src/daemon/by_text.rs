@@ -65,8 +65,9 @@ pub struct UnderWay {
     pub rebooting: Pending<(u64, Result<()>)>,
     /// Until when an access point is on trial.
     pub trial: Option<Duration>,
-    /// Whether another was chosen just now.
-    pub anew: bool,
+    /// Another session is to begin, once no message is under way; until when that is
+    /// waited for.
+    pub anew: Option<Duration>,
     /// Whether the messages are free for another modem.
     pub parked: bool,
     /// Whose they are, as was noted.
@@ -92,7 +93,7 @@ impl UnderWay {
             reboot: None,
             rebooting: None,
             trial: None,
-            anew: false,
+            anew: None,
             parked: false,
             owner: None,
         }
@@ -100,7 +101,8 @@ impl UnderWay {
 
     /// Waits for the next thing.
     pub async fn next(&mut self, start: Instant) -> Came {
-        let due = self.reboot.map(|reboot| reboot.2).into_iter().chain(self.trial).min();
+        let reboot = self.reboot.map(|reboot| reboot.2);
+        let due = [reboot, self.trial, self.anew].into_iter().flatten().min();
         let due = async {
             match due {
                 Some(due) => sleep_until(start + due).await,

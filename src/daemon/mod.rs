@@ -6,6 +6,7 @@
 
 mod act;
 mod adopt;
+mod anew;
 mod by_text;
 mod climb;
 mod control;

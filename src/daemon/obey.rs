@@ -18,7 +18,7 @@ use super::task::Task;
 use crate::modem::machine::{Access, Auth, Phase, Secret, Source};
 use crate::policy::ladder::Rung;
 use crate::policy::verdict::Verdict;
-use crate::session::{Event, Report, Session, Settings};
+use crate::session::{Report, Settings};
 use crate::sms::commands::{Apn, Gate, Judgement, Wish};
 use crate::state::{Loaded, StateFile};
 
@@ -162,38 +162,14 @@ impl Task {
         _ = self.session.obeyed(clock, id, answer);
         match kept {
             // Once all that the session wants is done.
-            Ok(()) => self.by_text.anew = true,
+            Ok(()) => self.want_anew(),
             Err(error) => tracing::error!("modem at {}: {error:#}", self.path),
         }
     }
 
-    /// A session with other settings, which takes over as after a restart.
-    fn begin_anew(&mut self, chosen: &Chosen) {
-        self.files.count(self.session.usage());
-        let kept = match self.files.load() {
-            Ok(kept) => kept,
-            Err(error) => {
-                tracing::error!("modem at {}: {error:#}", self.path);
-                return;
-            }
-        };
-        self.session = Session::new(with(&self.by_text.settings, chosen), kept);
-        if self.by_text.parked {
-            self.session.park_messages(self.shared.clock());
-        }
-        (self.port, self.opening) = (None, None);
-        (self.dhcp, self.dhcp_link, self.network, self.probe) = (None, None, None, None);
-        self.answers.clear();
-        let clock = self.shared.clock();
-        self.by_text.trial = chosen.trial.as_ref().map(|_| clock.now.saturating_add(TRIAL));
-        self.session.event(clock, Event::Device(self.presented()));
-    }
-
     /// What is due of commands: at each turn of the task.
     pub(super) fn command_turn(&mut self) {
-        if std::mem::take(&mut self.by_text.anew) {
-            self.begin_anew(&self.files.chosen());
-        }
+        let waits = self.anew_turn();
         let clock = self.shared.clock();
         if let Some((id, answer, until)) = self.by_text.reboot {
             let desk = self.session.messages();
@@ -206,7 +182,7 @@ impl Task {
                 self.by_text.rebooting = Some(Box::pin(work));
             }
         }
-        let Some(until) = self.by_text.trial else { return };
+        let Some(until) = self.by_text.trial.filter(|_| !waits) else { return };
         let Chosen { apn, trial } = self.files.chosen();
         let Some(Trial { before, message }) = trial else {
             self.by_text.trial = None;
@@ -236,11 +212,10 @@ impl Task {
         if let Err(error) = self.files.choose(&next) {
             tracing::error!("modem at {}: {error:#}", self.path);
         }
-        self.session.answer_message(clock, message, cut(&answer));
         if !online {
-            _ = self.carry_out();
-            self.begin_anew(&next);
+            self.want_anew();
         }
+        self.session.answer_message(clock, message, cut(&answer));
     }
 
     /// Something has come to its end.

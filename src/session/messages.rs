@@ -208,6 +208,14 @@ impl Session {
         }
     }
 
+    /// Nothing more is begun with until then; what is under way comes to its end.
+    pub fn hold_messages(&mut self, clock: Clock, until: Duration) {
+        if let Ok(desk) = self.desk.desk() {
+            desk.hold(until);
+            self.settle(clock);
+        }
+    }
+
     /// The modem is away, and may turn up elsewhere with its messages: nothing is
     /// done until [`Session::restore_messages`].
     pub fn park_messages(&mut self, clock: Clock) {

@@ -235,6 +235,12 @@ impl Desk {
         self.advance(time);
     }
 
+    /// Begins nothing more with the modem or ModemManager until then; what is under
+    /// way comes to its end.
+    pub fn hold(&mut self, until: Duration) {
+        self.paused = self.paused.max(until);
+    }
+
     /// Takes an event in.
     pub fn event(&mut self, time: Time, event: Event) {
         match event {

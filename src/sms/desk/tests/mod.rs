@@ -8,6 +8,7 @@ mod power;
 mod world;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::at::{DeviceError, Final};
 use crate::sms::desk::{NotDone, Support};
@@ -42,6 +43,24 @@ fn started(settings: Settings) -> World {
     world.start().unwrap();
     world.run(10).unwrap();
     world
+}
+
+/// The service is about to forget what it waits for.
+#[test]
+fn what_is_under_way_ends_and_nothing_else_is_begun() {
+    let mut world = started(Settings::default());
+    world.occupied = true;
+    let ids = ["one", "two"].map(|text| send(&mut world, request("+254700000001", text)));
+    // The first command for it waits behind another's.
+    assert!(!world.desk().is_idle());
+    let until = world.now + Duration::from_secs(60);
+    world.desk().hold(until);
+    world.free().unwrap();
+    world.run(30).unwrap();
+    assert!(world.desk().is_idle() && world.network.is_empty());
+    assert!(ids.iter().all(|id| states(&mut world)[id] == "accepted"));
+    world.run(60).unwrap();
+    assert!(ids.iter().all(|id| states(&mut world)[id] == "submitted"));
 }
 
 #[test]
