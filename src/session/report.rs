@@ -10,6 +10,7 @@ use crate::net::dhcp::Lease;
 use crate::net::model::{Ipv6, NameServers};
 use crate::policy::ladder::{Rung, Step, Tried};
 use crate::policy::verdict::{Evidence, Verdict, verdict};
+use crate::sms::desk::Desk;
 
 /// What is told of a port that somebody else has.
 const HELD: &str = "ModemManager has yet to let go of it";
@@ -35,8 +36,8 @@ pub struct Report {
     pub network: Option<NetworkReport>,
     /// Data used.
     pub usage: UsageReport,
-    /// Why text messages wait, the store of them being unreadable; `null` when
-    /// they do not.
+    /// Why text messages wait, the store of them being unreadable, or the modem not
+    /// showing what the SIM has; `null` when they do not.
     pub messages_wait: Option<String>,
 }
 
@@ -151,7 +152,10 @@ impl Session {
                 left: self.budget.left(),
                 forecast: self.budget.forecast(clock.wall),
             },
-            messages_wait: self.messages_wait().map(str::to_owned),
+            messages_wait: {
+                let trouble = || self.messages().and_then(Desk::trouble);
+                self.messages_wait().or_else(trouble).map(str::to_owned)
+            },
         }
     }
 

@@ -109,6 +109,7 @@ impl Desk {
         if let Some((_, job)) = self.busy.take() {
             self.answered(time, job, Err(AtError::PortClosed));
         }
+        (self.shut, self.trouble) = (0, None);
     }
 
     pub(super) fn urc(&mut self, time: Time, urc: &Urc) {
@@ -214,18 +215,15 @@ impl Desk {
                     self.setup_at = time.now.saturating_add(SETUP_AGAIN);
                 }
             },
-            Job::Select(memory) if result.is_ok() => self.selected = Some(memory),
-            // One that cannot be chosen is passed over.
-            Job::Select(memory) => {
-                self.reads.retain(|place| place.0 != memory);
-                self.deletes.retain(|place| place.0 != memory);
-                if memory == Memory::sim() {
-                    self.sweeping.clear();
-                    self.sweep_at = self.sweep_at.max(time.now.saturating_add(SETUP_AGAIN));
-                } else if self.sweeping.front() == Some(&memory) {
-                    self.looked_through(time);
+            Job::Select(memory) => match result {
+                Ok(_) => {
+                    if memory == Memory::sim() {
+                        (self.shut, self.trouble) = (0, None);
+                    }
+                    self.selected = Some(memory);
                 }
-            }
+                Err(why) => self.passed_over(time, &memory, &why),
+            },
             Job::List(memory) => {
                 match result.map(|reply| self.listed(time, &memory, &reply.lines)) {
                     Ok(Listed { found, garbled }) => {
@@ -258,6 +256,31 @@ impl Desk {
             // What could not be deleted is found again by the next sweep.
             Job::Delete(..) => {}
             Job::Send(send) => self.sent(time, &send, result),
+        }
+    }
+
+    /// A memory cannot be chosen, and why. Without that of the SIM the modem is
+    /// looked at less and less often.
+    fn passed_over(&mut self, time: Time, memory: &Memory, why: &AtError) {
+        self.reads.retain(|place| place.0 != *memory);
+        self.deletes.retain(|place| place.0 != *memory);
+        if *memory != Memory::sim() {
+            if self.sweeping.front() == Some(memory) {
+                self.looked_through(time);
+            }
+            return;
+        }
+        self.sweeping.clear();
+        let wait = SETUP_AGAIN.saturating_mul(1 << self.shut.min(16)).min(SWEEP_EVERY);
+        self.shut = self.shut.saturating_add(1);
+        self.sweep_at = self.sweep_at.max(time.now.saturating_add(wait));
+        // While it starts, the SIM is busy.
+        if self.shut > REFUSALS {
+            let text = format!("the modem does not show the SIM's messages (AT+CPMS): {why}");
+            if self.trouble.as_ref() != Some(&text) {
+                self.actions.push(Action::Say(text.clone()));
+                self.trouble = Some(text);
+            }
         }
     }
 

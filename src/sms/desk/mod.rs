@@ -129,6 +129,10 @@ pub struct Desk {
     refusals: u32,
     /// How often the modem was set up again because it seemed not to be.
     doubts: u32,
+    /// How often in a row the modem refused to show what the SIM has, and what is
+    /// said of it.
+    shut: u32,
+    trouble: Option<String>,
     reads: VecDeque<(Memory, u16)>,
     deletes: VecDeque<(Memory, u16)>,
     /// The memory that the next command is about, as the modem was just told.
@@ -170,6 +174,8 @@ impl Desk {
             setup_at: Duration::ZERO,
             refusals: 0,
             doubts: 0,
+            shut: 0,
+            trouble: None,
             reads: VecDeque::new(),
             deletes: VecDeque::new(),
             selected: None,
@@ -319,6 +325,12 @@ impl Desk {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.busy.is_none() && !self.managed_sends()
+    }
+
+    /// Why none can come; `None` when they can, as far as known.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// Whether this modem has short messages.

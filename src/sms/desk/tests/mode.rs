@@ -64,6 +64,27 @@ fn what_cannot_be_read_is_not_asked_for_all_the_time() {
     assert_eq!(texts(&mut world), ["fine"]);
 }
 
+/// Asked every five seconds, it would hear nothing else.
+#[test]
+fn a_modem_that_does_not_show_the_sim_is_asked_less_and_less_often() {
+    let mut world = started(Settings::default());
+    world.sim_shut = true;
+    world.commands.clear();
+    world.run(86_400).unwrap();
+    let asked = world.commands.iter().filter(|sent| sent.starts_with("AT+CPMS=\"SM\"")).count();
+    assert!((48..70).contains(&asked), "{asked}");
+    let why = world.desk().trouble().unwrap().to_owned();
+    assert!(why.contains("AT+CPMS") && why.contains("302"), "{why}");
+    assert_eq!(world.said.iter().filter(|said| **said == why).count(), 1);
+    let id = send(&mut world, request("+254700000001", "hi"));
+    world.run(60).unwrap();
+    assert_eq!(states(&mut world)[&id], "submitted");
+    world.sim_shut = false;
+    world.text("+254700000002", "late", 1);
+    world.run(1900).unwrap();
+    assert_eq!((texts(&mut world), world.desk().trouble()), (vec!["late".to_owned()], None));
+}
+
 #[test]
 fn somebody_switches_to_text_mode_and_all_goes_on() {
     let mut world = started(Settings::default());

@@ -33,6 +33,8 @@ pub struct World {
     pub own: BTreeMap<u16, String>,
     /// Whether the modem has such a memory.
     pub has_own: bool,
+    /// The modem refuses to show what the SIM has.
+    pub sim_shut: bool,
     /// Whether the modem's own memory is read from.
     own_chosen: bool,
     /// What the network has taken, each with the text of the part.
@@ -100,6 +102,7 @@ impl World {
             sim: BTreeMap::new(),
             own: BTreeMap::new(),
             has_own: true,
+            sim_shut: false,
             own_chosen: false,
             network: Vec::new(),
             told: Vec::new(),
@@ -287,7 +290,7 @@ impl World {
             self.memory().iter().flat_map(line).collect()
         } else if let Some(names) = text.strip_prefix("AT+CPMS=") {
             let own = names.starts_with("\"ME\"");
-            if own && !self.has_own {
+            if own && !self.has_own || !own && self.sim_shut {
                 return Ok(refused(Final::Cms(DeviceError::Code(302))));
             }
             self.own_chosen = own;
