@@ -18,6 +18,8 @@ pub struct Answer<'a> {
     summary: String,
     reason: Option<&'a str>,
     advice: Option<&'a str>,
+    /// Who dials, where the modem does not by itself.
+    dials: Option<&'a str>,
     /// Who has the AT port.
     control: Option<&'a ControlReport>,
     evidence: Option<&'a Evidence>,
@@ -41,6 +43,7 @@ pub fn answers(status: &Status) -> Vec<Answer<'_>> {
         summary: verdict.to_string(),
         reason: None,
         advice: verdict.advice(),
+        dials: None,
         control: None,
         evidence: None,
         next: None,
@@ -60,6 +63,7 @@ pub fn answers(status: &Status) -> Vec<Answer<'_>> {
                 summary: report.summary.clone(),
                 reason: reason(report),
                 advice: report.advice.as_deref(),
+                dials: dials(report),
                 control: report.cellular.control.as_ref(),
                 evidence: Some(&report.evidence),
                 next: report.next,
@@ -130,11 +134,19 @@ fn reason(report: &Report) -> Option<&str> {
             report.cellular.port_error.as_deref().or(report.cellular.state.reason.as_deref())
         }
         Verdict::NetworkManager => network?.manager.as_ref()?.trouble.as_deref(),
+        Verdict::NoDataPath if dials(report).is_some() => {
+            report.cellular.state.reason.as_deref().or(dials(report))
+        }
         Verdict::Route | Verdict::Dns => {
             network.and_then(|network| network.problems.first()).map(String::as_str)
         }
         _ => report.cellular.state.reason.as_deref(),
     }
+}
+
+/// Who dials, where the modem does not by itself.
+fn dials(report: &Report) -> Option<&str> {
+    report.network.as_ref()?.manager.as_ref()?.dials.as_deref()
 }
 
 /// From the USB port to the internet, each with how it is.
@@ -217,6 +229,9 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         let state = manager.state.as_deref().unwrap_or("does not run");
         let said = manager.trouble.as_deref().unwrap_or(state);
         facts.push(("manager", said.to_owned()));
+    }
+    if let Some(dials) = dials(report) {
+        facts.push(("dialled", dials.to_owned()));
     }
     if evidence.cap_reached {
         facts.push(("data", "the cap is reached".to_owned()));

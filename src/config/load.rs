@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::place;
 use super::recovery::UsbPower;
-use super::schema::{Config, Dns, NetworkBy, PdpType, UsbMode};
+use super::schema::{Config, Control, DataPath, Dns, NetworkBy, PdpType, UsbMode};
 use super::secret::SecretValue;
 use super::values::{AuthChoice, Roaming};
 use crate::modem::apn;
@@ -106,14 +106,31 @@ fn read<'a>(
     let network = &whole.network;
     let managed = network.by == NetworkBy::NetworkManager;
     let keeper = matches!(network.dns, Dns::Resolved | Dns::ResolvConf);
-    let ppp = network.gsm_profile && !managed;
+    let gsm = network.gsm_profile && !managed;
+    let ppp = whole.modem.data == DataPath::Ppp;
+    let direct = whole.modem.control == Control::Direct;
     for (clash, field, message) in [
         (
             managed && keeper,
             "network.dns",
             "is NetworkManager's affair; write \"auto\" or \"none\"",
         ),
-        (ppp, "network.gsm_profile", "needs `by = \"networkmanager\"`; set it"),
+        (gsm, "network.gsm_profile", "needs `by = \"networkmanager\"`; set it"),
+        (
+            ppp && direct,
+            "modem.data",
+            "\"ppp\" is dialled through ModemManager; write `control = \"modemmanager\"` too",
+        ),
+        (
+            ppp && !managed,
+            "modem.data",
+            "\"ppp\" is dialled by NetworkManager; write `by = \"networkmanager\"` in [network] too",
+        ),
+        (
+            ppp && cellular.pdp_type == PdpType::Ipv6,
+            "cellular.pdp_type",
+            "leaves PPP without the IPv4 address by which it is proven; write \"ip\" or \"ipv4v6\"",
+        ),
         (user && cellular.apn.is_none(), "cellular.user", "needs `apn` too; set it"),
         (password && cellular.apn.is_none(), "cellular.password", "needs `apn` too; set it"),
         (twice, "recovery.power_gpio", "cuts the power as `usb_power` does; keep one of them"),
@@ -196,6 +213,7 @@ impl Config {
                 UsbMode::Rndis => Some(0),
                 UsbMode::Ecm => Some(1),
             },
+            host_dials: self.modem.data == DataPath::Ppp,
         })
     }
 }

@@ -18,7 +18,8 @@ pub use load::{ConfigError, ProviderFile, check, load, parse};
 pub(crate) use place::{field_at, offset_of};
 pub use recovery::{Chip, PowerGpio, Recovery, UsbPower};
 pub use schema::{
-    Cellular, Config, Control, Data, Dns, Modem, Network, NetworkBy, Policy, Probe, UsbMode,
+    Cellular, Config, Control, Data, DataPath, Dns, Modem, Network, NetworkBy, Policy, Probe,
+    UsbMode,
 };
 pub use secret::SecretValue;
 pub use sms::{Sms, Span};

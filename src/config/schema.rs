@@ -38,6 +38,20 @@ pub struct Modem {
     pub pin: Option<SecretValue>,
     /// What the modem shall be on USB. A change restarts it.
     pub usb_mode: UsbMode,
+    /// How data flows.
+    pub data: DataPath,
+}
+
+/// How data flows between the modem and this machine (SIMCom A76XX AT Command
+/// Manual V1.09, `AT+DIALMODE`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataPath {
+    /// By the modem's network function on USB: the modem dials by itself.
+    #[default]
+    Usb,
+    /// By PPP on its modem port: NetworkManager dials, through ModemManager.
+    Ppp,
 }
 
 /// Who owns the AT port.

@@ -141,6 +141,19 @@ fn parts_that_do_not_fit_are_told() {
             ":3:1: `network.dns`: is NetworkManager's affair",
         ),
         ("[network]\ngsm_profile = true\n", ":2:1: `network.gsm_profile`: needs `by"),
+        (
+            "[modem]\ndata = \"ppp\"\n[network]\nby = \"networkmanager\"\n",
+            ":2:1: `modem.data`: \"ppp\" is dialled through ModemManager; write `control",
+        ),
+        (
+            "[modem]\ncontrol = \"modemmanager\"\n  data = \"ppp\"\n",
+            ":3:3: `modem.data`: \"ppp\" is dialled by NetworkManager; write `by",
+        ),
+        (
+            "modem = { control = \"modemmanager\", data = \"ppp\" }\n\
+             network.by = \"networkmanager\"\ncellular.pdp_type = \"ipv6\"\n",
+            ":3:10: `cellular.pdp_type`: leaves PPP without",
+        ),
     ] {
         fs::write(&path, text).unwrap();
         let none = Path::new("/none");

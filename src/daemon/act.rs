@@ -181,6 +181,7 @@ impl Task {
     fn observe(&mut self, plan: Option<Plan>) {
         let shared = Arc::clone(&self.shared);
         let link = self.device.as_ref().and_then(|device| device.link.clone()).unwrap_or_default();
+        let modem = self.session.dialled_modem();
         self.network = Some(Box::pin(async move {
             let mut events = Vec::new();
             if let Some(plan) = plan {
@@ -188,7 +189,7 @@ impl Task {
                 events.push(Event::Applied(network::apply(&shared, &plan).await));
             }
             loop {
-                match network::observe(&shared, &link).await {
+                match network::observe(&shared, &link, modem.as_deref()).await {
                     Ok(observed) => {
                         events.push(Event::Observed(observed));
                         return events;

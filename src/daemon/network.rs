@@ -18,12 +18,17 @@ use crate::session::Failure;
 /// systemd-resolved when it does not run.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The state of the network as it concerns `link`.
+/// The state of the network as it concerns `link` and, where data goes by PPP, the
+/// modem that ModemManager shows as the object `modem`; empty while it shows none.
 ///
 /// # Errors
 /// The kernel gave no complete answer. That nobody tells of name servers is
 /// none: then there are none of ours.
-pub async fn observe(shared: &Shared, link: &str) -> Result<Observed, NetError> {
+pub async fn observe(
+    shared: &Shared,
+    link: &str,
+    modem: Option<&str>,
+) -> Result<Observed, NetError> {
     let mut observed = Netlink::open()?.observe(link)?;
     if let (Some(dns), Some(link)) = (&shared.dns, observed.link_named(link)) {
         match timeout(PATIENCE, dns.current(link.index)).await {
@@ -32,8 +37,8 @@ pub async fn observe(shared: &Shared, link: &str) -> Result<Observed, NetError> 
             Err(_) => tracing::warn!("{}: nobody tells of its name servers", link.name),
         }
     }
-    if shared.manages && observed.link_named(link).is_some() {
-        let seen = timeout(PATIENCE, look(shared, link)).await;
+    if shared.manages && (observed.link_named(link).is_some() || modem.is_some()) {
+        let seen = timeout(PATIENCE, look(shared, link, modem)).await;
         observed.manager =
             Some(seen.unwrap_or_else(|_| Seen::NoBus(format!("no answer in {PATIENCE:?}"))));
     }
@@ -41,7 +46,7 @@ pub async fn observe(shared: &Shared, link: &str) -> Result<Observed, NetError> 
 }
 
 /// What NetworkManager says.
-async fn look(shared: &Shared, link: &str) -> Seen {
+async fn look(shared: &Shared, link: &str, modem: Option<&str>) -> Seen {
     let bus = match shared.bus().await {
         Ok(bus) => bus,
         Err(error) => return Seen::NoBus(error.to_string()),
@@ -51,7 +56,7 @@ async fn look(shared: &Shared, link: &str) -> Seen {
         Ok(false) => return Seen::Absent,
         Err(error) => return Seen::NoBus(error.to_string()),
     }
-    match bus::look(bus, link).await {
+    match bus::look(bus, link, modem.filter(|modem| !modem.is_empty())).await {
         Ok(state) => Seen::Running(Box::new(state)),
         // It left in between; the next look tells.
         Err(error) => {

@@ -281,7 +281,10 @@ impl Reader {
                     Err(reply) => Err(reply),
                 };
                 match report {
-                    Ok(report) => encode(&protocol::done(id, report)),
+                    Ok(Ok(report)) => encode(&protocol::done(id, report)),
+                    Ok(Err(why)) => {
+                        encode(&protocol::failed(id, FailureCode::Refused, why.to_owned()))
+                    }
                     Err(reply) => encode(&reply),
                 }
             }

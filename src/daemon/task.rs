@@ -81,7 +81,7 @@ pub enum Order {
     /// time begins the recording.
     Transcript(oneshot::Sender<io::Result<String>>),
     /// Who shall have the AT port from now on.
-    Control(Option<Control>, oneshot::Sender<ControlReport>),
+    Control(Option<Control>, oneshot::Sender<Result<ControlReport, &'static str>>),
     /// Something about text messages.
     Messages(MessagesCall, oneshot::Sender<Result<SmsList, NotDone>>),
     /// Take down what was set up, and end.
@@ -247,11 +247,12 @@ impl Task {
                 None
             }
             Order::Control(wanted, answer) => {
-                if let Some(wanted) = wanted {
+                let may = wanted.map_or(Ok(()), |wanted| self.session.may_control(wanted));
+                if let (Some(wanted), Ok(())) = (wanted, may) {
                     self.session.control(self.shared.clock(), wanted);
                 }
                 // Who asked may have left.
-                _ = answer.send(self.session.control_report());
+                _ = answer.send(may.map(|()| self.session.control_report()));
                 None
             }
             Order::Stop => None,
@@ -333,7 +334,8 @@ impl Task {
         }
         let link = self.device.as_ref().and_then(|device| device.link.clone());
         if let Some(link) = link {
-            match network::observe(&self.shared, &link).await {
+            let modem = self.session.dialled_modem();
+            match network::observe(&self.shared, &link, modem.as_deref()).await {
                 Ok(observed) => {
                     self.session.event(self.shared.clock(), Event::Observed(observed));
                     if let Some(plan) = self.session.farewell() {

@@ -249,6 +249,8 @@ impl Session {
             false => self.tell(now, machine::Event::Order(order)),
             // ModemManager looks at it all the time.
             true if order == Order::Reprobe => {}
+            // NetworkManager dials, and is asked to.
+            true if order == Order::Redial && self.is_ppp() => {}
             true => self.hands.errand = Some(order),
         }
     }
@@ -383,6 +385,7 @@ impl Session {
         if self.port != (Port::Closed { next: None }) {
             self.actions.push(Action::ClosePort);
         }
+        self.note_access();
         self.tell(now, machine::Event::PortClosed);
         self.port = Port::Closed { next: None };
         if let Some(device) = &mut self.device {

@@ -99,6 +99,7 @@ impl Session {
             _ => Registration::Searching,
         };
         let data_path = match self.path {
+            _ if self.is_ppp() => self.call_is_up(now),
             Path::Up => Some(true),
             // What runs goes on while the modem changes hands.
             Path::Unknown if self.changes_hands() => Some(true),
@@ -108,6 +109,8 @@ impl Session {
         let usable = self.link.as_ref().is_some_and(|link| link.up && link.carrier);
         let lease = match (self.lease(), usable) {
             (Some(_), _) => Some(true),
+            // Nobody is asked before the call is up.
+            (None, _) if self.is_ppp() && self.link.is_none() => None,
             (None, true) => within(LEASE, self.timers.lease),
             (None, false) => within(LEASE, self.timers.lease.max(self.timers.phase.1)),
         };
@@ -118,8 +121,9 @@ impl Session {
         };
         let route = self.route();
         // It is to be blamed for what is missing, not the modem.
-        let manager_fails =
-            (lease == Some(false) || route == Some(false)) && self.trouble().is_some();
+        let missing = lease == Some(false) || route == Some(false);
+        let calls = self.is_ppp() && self.link.is_none();
+        let manager_fails = (missing || calls) && self.trouble().is_some();
         Evidence {
             modem: self.device.is_some(),
             port,

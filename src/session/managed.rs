@@ -28,6 +28,9 @@ pub(super) struct Managed {
 /// What NetworkManager says of the link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManagerReport {
+    /// Who dials, and through what, where the modem does not by itself.
+    #[serde(default)]
+    pub dials: Option<String>,
     /// Its version; `null` while it does not run.
     pub version: Option<String>,
     /// The link's state, in its words.
@@ -59,6 +62,10 @@ impl Session {
         self.managed.anew = true;
     }
 
+    pub(super) fn is_to_connect_anew(&self) -> bool {
+        self.managed.anew
+    }
+
     pub(super) fn connected_anew(&mut self) {
         self.managed.anew = false;
     }
@@ -70,7 +77,11 @@ impl Session {
 
     /// Takes in what was seen.
     pub(super) fn managed_seen(&mut self, now: Duration) {
-        let (Some(link), Some(observed)) = (&self.link, &self.observed) else { return };
+        let (Some(link), Some(observed)) = (&self.link, &self.observed) else {
+            // A call is on its way, or is to be.
+            self.next_look = now.saturating_add(if self.may_pass() { TICK } else { LOOK });
+            return;
+        };
         let before = self.managed.given.take();
         self.managed.given = given(observed, link.index, before);
         let open = self.may_pass();
@@ -85,7 +96,7 @@ impl Session {
 
     /// Whether packets may go through the link: there is no other way to shut it
     /// than having it down.
-    fn may_pass(&self) -> bool {
+    pub(super) fn may_pass(&self) -> bool {
         self.open() && !self.budget.reached()
     }
 
@@ -122,24 +133,39 @@ impl Session {
         })
     }
 
-    fn manager(&self) -> Option<&Seen> {
+    pub(super) fn manager(&self) -> Option<&Seen> {
         self.observed.as_ref()?.manager.as_ref()
     }
 
     /// What is still to be done.
     pub(super) fn managed_pending(&self) -> Option<Plan> {
         let observed = self.observed.as_ref()?;
+        if self.is_ppp() {
+            return Some(networkmanager::plan::dial(
+                &self.wanted_call()?,
+                self.manager()?,
+                observed,
+            ));
+        }
         Some(networkmanager::plan::plan(&self.wish()?, self.manager()?, observed))
     }
 
     /// What leaves nothing of ours.
     pub(super) fn managed_farewell(&self) -> Option<Plan> {
         let observed = self.observed.as_ref()?;
+        if self.is_ppp() {
+            let mut call = self.wanted_call()?;
+            call.wish.gsm = None;
+            return Some(networkmanager::plan::dial(&call, self.manager()?, observed));
+        }
         Some(networkmanager::plan::farewell(&self.wish()?, self.manager()?, observed))
     }
 
     /// What keeps NetworkManager from doing its part, if anything does.
     pub(super) fn trouble(&self) -> Option<String> {
+        if self.is_ppp() {
+            return self.call_trouble();
+        }
         let link = self.link.as_ref()?;
         let manager = self.manager()?;
         if let Some(trouble) = manager.trouble(&link.name) {
@@ -166,6 +192,9 @@ impl Session {
 
     /// What `plan` shows as wanted.
     pub(super) fn managed_wanted(&self) -> Vec<String> {
+        if self.is_ppp() {
+            return self.call_wanted();
+        }
         let Some(wish) = self.wish().filter(|_| self.is_managed()) else { return Vec::new() };
         let mut wanted = Vec::new();
         let device = self.manager().and_then(Seen::state).and_then(|state| state.device.as_ref());
@@ -182,9 +211,16 @@ impl Session {
 
     /// For `status` and `why`; `None` where NetworkManager is not asked.
     pub(super) fn managed_report(&self) -> Option<ManagerReport> {
-        let state = self.manager()?.state();
-        let device = state.and_then(|state| state.device.as_ref());
+        if self.manager().is_none() && !self.is_ppp() {
+            return None;
+        }
+        let state = self.manager().and_then(Seen::state);
+        let device = state.and_then(|state| match self.is_ppp() {
+            true => state.modem.as_ref(),
+            false => state.device.as_ref(),
+        });
         Some(ManagerReport {
+            dials: self.is_ppp().then(|| self.who_dials()),
             version: state.map(|state| state.version.clone()),
             state: device.map(|device| device.words().to_owned()),
             reason: device.map(|device| device.reason),
@@ -214,8 +250,11 @@ pub(super) fn given(observed: &Observed, index: u32, before: Option<Lease>) -> O
         Some(IpAddr::V4(gateway)) => Some(gateway),
         _ => None,
     };
-    let device = observed.manager.as_ref().and_then(Seen::state);
-    let device = device.and_then(|state| state.device.as_ref());
+    let name = observed.link(index).map(|link| &link.name);
+    let device = observed.manager.as_ref().and_then(Seen::state).and_then(|state| {
+        let dialled = state.modem.as_ref().filter(|modem| Some(&modem.interface) == name);
+        dialled.or(state.device.as_ref())
+    });
     let told = device.map(|device| device.dns.clone()).filter(|dns| !dns.is_empty());
     let dns: Vec<Ipv4Addr> = told.or_else(|| before.map(|before| before.dns)).unwrap_or_default();
     Some(Lease {

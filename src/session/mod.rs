@@ -14,6 +14,7 @@ mod evidence;
 mod managed;
 mod messages;
 mod network;
+mod ppp;
 mod report;
 mod routers;
 mod settings;
@@ -109,6 +110,7 @@ pub struct Session {
     retry: Option<Duration>,
     failures: Vec<Failure>,
     managed: managed::Managed,
+    call: ppp::Dialled,
     /// Another program keeps the name servers.
     foreign_dns: Option<String>,
     prover: Prover,
@@ -173,6 +175,7 @@ impl Session {
             retry: None,
             failures: Vec::new(),
             managed: managed::Managed::default(),
+            call: ppp::Dialled::default(),
             foreign_dns: None,
             probing: None,
             proofs: 0,
@@ -267,7 +270,7 @@ impl Session {
             Port::Closed { next } => next,
             _ => None,
         };
-        let look = (self.link_name().is_some() && !self.busy).then_some(self.next_look);
+        let look = (self.may_look() && !self.busy).then_some(self.next_look);
         let probe = self.may_probe().then(|| self.prover.next_event());
         let retry = self.retry.filter(|_| !self.busy);
         let routers = self.next_solicitation();
@@ -401,6 +404,7 @@ impl Session {
             self.path = Path::Down;
         }
         self.timers.note(now, self.phase());
+        self.note_call(now);
         self.doubt(now);
         self.ask_for_lease(now);
         self.leases(now);

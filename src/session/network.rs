@@ -77,13 +77,20 @@ impl Flow {
 }
 
 impl Session {
+    /// The link that packets go through.
     pub(super) fn link_name(&self) -> Option<&str> {
-        self.device.as_ref()?.link.as_deref()
+        let device = self.device.as_ref()?;
+        if self.is_ppp() { self.call_link() } else { device.link.as_deref() }
+    }
+
+    /// Whether there is anything to look at.
+    pub(super) fn may_look(&self) -> bool {
+        self.link_name().is_some() || self.is_ppp() && self.device.is_some()
     }
 
     /// Wants a look at the network, now or when the present one is over.
     pub(super) fn look(&mut self) {
-        if self.link_name().is_none() {
+        if !self.may_look() {
             return;
         }
         if self.busy {
@@ -109,12 +116,17 @@ impl Session {
         self.adopted = None;
         self.last_plan = None;
         self.retry = None;
-        self.path = Path::Unknown;
+        // The link of a call comes and goes with it, by which nothing is said of the
+        // modem.
+        if !self.is_ppp() || self.device.is_none() {
+            self.path = Path::Unknown;
+        }
     }
 
     pub(super) fn seen(&mut self, clock: Clock, observed: Observed) {
         self.busy = false;
         self.next_look = clock.now.saturating_add(LOOK);
+        self.call_seen(clock.now, &observed);
         let link = self.link_name().and_then(|name| observed.link_named(name)).cloned();
         let index = link.as_ref().map(|link| link.index);
         if index != self.link.as_ref().map(|link| link.index) {
@@ -244,6 +256,7 @@ impl Session {
             Path::Up => true,
             Path::Down => false,
             // The lease of a session that was found running holds.
+            Path::Unknown if self.is_ppp() => self.changes_hands(),
             Path::Unknown => {
                 self.adopted.is_some() && self.adopted == self.lease().map(|lease| lease.address)
             }

@@ -160,6 +160,9 @@ impl Session {
     }
 
     fn network_report(&self) -> Option<NetworkReport> {
+        if self.is_ppp() && self.link.is_none() {
+            return self.call_report();
+        }
         let (link, desired) = (self.link.as_ref()?, self.desired()?);
         let plan = self.pending().filter(|plan| !plan.steps.is_empty());
         let mut wanted = self.managed_wanted();

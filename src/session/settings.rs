@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
-use crate::config::{self, Config, ConfigError, Control, NetworkBy, UsbPower};
+use crate::config::{self, Config, ConfigError, Control, DataPath, NetworkBy, UsbPower};
 use crate::modem::machine::{CellularSettings, Providers};
 use crate::net::networkmanager::profile::Gsm;
 use crate::net::probe;
@@ -33,6 +33,8 @@ pub struct Settings {
     pub providers: Arc<dyn Providers + Send + Sync>,
     /// Who configures the link.
     pub by: NetworkBy,
+    /// Whether data goes by PPP, and not by the link on USB.
+    pub ppp: bool,
     /// The profile for PPP that NetworkManager is given.
     pub gsm: Option<Gsm>,
     /// Whether NetworkManager is to use the link's name servers.
@@ -107,16 +109,21 @@ impl Settings {
         });
         let probe = &config.network.probe;
         let cellular = config.cellular_settings()?;
+        let ppp = config.modem.data == DataPath::Ppp;
+        // Asked for both kinds ModemManager would set up another context than ours.
+        let ipv6 = config.network.ipv6 && !(ppp && cellular.pdp_type == "IP");
+        let gsm = || Gsm { auto: ppp, ..gsm(&cellular, config.network.metric) };
         Ok(Settings {
             control: config.modem.control,
-            gsm: config.network.gsm_profile.then(|| gsm(&cellular, config.network.metric)),
+            ppp,
+            gsm: (config.network.gsm_profile || ppp).then(gsm),
             cellular,
             providers,
             by: config.network.by,
             take_dns: config.network.dns != config::Dns::None,
             metric: config.network.metric,
             dns,
-            ipv6: config.network.ipv6,
+            ipv6,
             probe: probe::Settings {
                 interval: std::time::Duration::from_secs(u64::from(probe.interval)),
                 bytes_per_day: probe.budget.0,
@@ -153,6 +160,7 @@ fn gsm(cellular: &CellularSettings, metric: u32) -> Gsm {
         home_only: !cellular.roaming,
         operator: cellular.operator.clone(),
         metric,
+        auto: false,
     }
 }
 

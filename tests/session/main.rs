@@ -9,6 +9,7 @@ mod kernel;
 mod manager;
 mod messages;
 mod online;
+mod ppp;
 mod probe;
 mod restart;
 mod rig;

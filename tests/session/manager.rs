@@ -118,6 +118,12 @@ impl Rig {
         }
     }
 
+    /// It shows the modem, which is registered.
+    pub fn modem_is_shown(&self) -> bool {
+        let manager = &self.manager;
+        manager.has && manager.version.is_some() && manager.view().state == 8
+    }
+
     fn shown(&mut self, after: Duration) {
         let there = self.manager.has && self.manager.version.is_some();
         let view = there.then(|| Box::new(self.manager.view()));
@@ -125,7 +131,7 @@ impl Rig {
     }
 
     /// ModemManager is started or ends.
-    fn manager_runs(&mut self, version: Option<&'static str>) {
+    pub fn manager_runs(&mut self, version: Option<&'static str>) {
         self.manager.version = version;
         self.manager.enabled = false;
         self.presence();

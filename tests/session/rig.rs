@@ -9,6 +9,7 @@ use std::time::Duration;
 use a7670e::at::Command;
 use a7670e::modem::catalogue::NetKind;
 use a7670e::modem::machine::Phase;
+use a7670e::net::model::Observed;
 use a7670e::policy::ladder::Rung;
 use a7670e::policy::verdict::Verdict;
 use a7670e::session::{Action, Clock, Device, Event, Kept, Session, Settings};
@@ -22,6 +23,7 @@ use a7670e_emulator::profile::Profile;
 
 use crate::kernel::{Kernel, MODEM};
 use crate::manager::Manager;
+use crate::ppp::Desktop;
 use crate::probe::Probe;
 use crate::wishes::settings;
 
@@ -64,6 +66,8 @@ pub struct Rig {
     held: bool,
     /// ModemManager.
     pub manager: Manager,
+    /// NetworkManager, where it is there.
+    pub desktop: Option<Desktop>,
     /// Actions that the session has ordered.
     pub actions: usize,
     /// What was said, and when.
@@ -130,6 +134,7 @@ impl Rig {
             wakes: 0,
             held: false,
             manager: Manager::new(),
+            desktop: None,
             opened: None,
             registered: None,
             routed: None,
@@ -287,7 +292,8 @@ impl Rig {
             match self.queue.remove(&(at, entry)) {
                 Some(Due::Event(number, event)) if number == self.number => self.event(event),
                 Some(Due::Observe(number)) if number == self.number => {
-                    self.event(Event::Observed(self.kernel.observe()));
+                    let observed = self.observe();
+                    self.event(Event::Observed(observed));
                 }
                 Some(Due::Start) => self.start(),
                 _ => {}
@@ -303,6 +309,15 @@ impl Rig {
         }
         self.settle();
         true
+    }
+
+    fn observe(&mut self) -> Observed {
+        let mut observed = self.kernel.observe();
+        let modem = self.modem_is_shown();
+        if let Some(desktop) = &mut self.desktop {
+            desktop.show(self.now, modem, &mut observed);
+        }
+        observed
     }
 
     fn later(&mut self, after: Duration, due: Due) {

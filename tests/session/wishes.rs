@@ -33,6 +33,7 @@ pub fn settings() -> Settings {
         cellular: CellularSettings::default(),
         providers: Arc::new(Apns(&["safaricom"])),
         by: a7670e::config::NetworkBy::Netlink,
+        ppp: false,
         gsm: None,
         take_dns: true,
         metric: 700,

@@ -96,17 +96,23 @@ impl Machine {
             Step::Gprs => self.registered(now, "+CGREG", line, true),
             Step::ReadDial => {
                 self.dials = reply::dial_mode(&lines);
-                let wanted = self.wanted();
+                let wanted = self.dials_itself();
                 if self.dials != Some(wanted) {
                     self.soon(&[Step::Dial(wanted)]);
+                } else if self.settings.host_dials {
+                    self.judge(now);
                 }
             }
             Step::Dial(on) | Step::Call(on) => {
-                if ok {
+                // To end a call that is not there may be refused.
+                if ok || step == Step::Call(false) && self.settings.host_dials {
                     self.dials = Some(on);
                 }
                 if !on {
                     self.lose("the data call is ended");
+                    if self.settings.host_dials && self.dials == Some(false) {
+                        self.judge(now);
+                    }
                 }
             }
             Step::Address => self.address(now, ok, &lines),
@@ -318,23 +324,31 @@ impl Machine {
         }
     }
 
-    /// Whether the modem shall dial.
+    /// Whether data may flow in this network.
     fn wanted(&self) -> bool {
         self.settings.roaming || self.state.registration != Some(Stat::Roaming)
+    }
+
+    /// Whether the modem shall dial.
+    fn dials_itself(&self) -> bool {
+        self.wanted() && !self.settings.host_dials
     }
 
     fn judge(&mut self, now: Duration) {
         let (phase, reason) = match self.state.registration {
             Some(Stat::Home | Stat::Roaming) => {
-                let wanted = self.wanted();
-                if self.dials != Some(wanted) {
+                let dials = self.dials_itself();
+                if self.dials != Some(dials) {
                     let step = match self.traits.dial {
                         Dial::Autodial => Step::ReadDial,
-                        Dial::Qcrmcall => Step::Call(wanted),
+                        Dial::Qcrmcall => Step::Call(dials),
                     };
                     self.then(&[step]);
                 }
-                if wanted {
+                if self.wanted() && self.settings.host_dials {
+                    return self.leave_dialling();
+                }
+                if dials {
                     if !self.path {
                         self.state.phase = Phase::Connecting;
                         self.state.reason = None;
@@ -368,10 +382,22 @@ impl Machine {
         self.wake.get_or_insert((now.saturating_add(super::POLL_EVERY), super::POLL));
     }
 
+    /// The modem is as far as it shall come once it leaves dialling to the host.
+    fn leave_dialling(&mut self) {
+        let phase = if self.dials == Some(false) { Phase::Connected } else { Phase::Connecting };
+        self.state.reason = None;
+        if std::mem::replace(&mut self.state.phase, phase) != phase {
+            self.then(DETAILS);
+        }
+        if phase == Phase::Connected && !std::mem::replace(&mut self.path, true) {
+            self.actions.push(Action::DataPathReady { address: None });
+        }
+    }
+
     fn address(&mut self, now: Duration, ok: bool, lines: &[String]) {
         let open = matches!(self.state.sim, Some(SimState::Ready | SimState::Pin2));
         let registered = open && self.state.registration.is_some_and(Stat::is_registered);
-        if !registered || !self.wanted() || self.dials == Some(false) {
+        if !registered || !self.dials_itself() || self.dials == Some(false) {
             return;
         }
         let address = lines.iter().find_map(|line| reply::address(line, CID));

@@ -361,6 +361,7 @@ impl Machine {
         match order {
             Order::Reprobe => self.then(POLL),
             Order::Redial if self.next_access() => {}
+            Order::Redial if self.settings.host_dials => self.then(&[dial(false)]),
             Order::Redial => {
                 let steps = [dial(false), dial(true), Step::Address];
                 self.then(&steps);
@@ -437,7 +438,8 @@ impl Machine {
         }
     }
 
-    fn access(&self) -> Option<&Access> {
+    /// The access point in use, once it is known.
+    pub fn access(&self) -> Option<&Access> {
         self.accesses.get(self.access_at)
     }
 }

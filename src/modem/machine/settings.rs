@@ -134,6 +134,8 @@ pub struct CellularSettings {
     pub bands: Option<(u64, u64)>,
     /// USB network function, as `AT$MYCONFIG` numbers it: 0 RNDIS, 1 ECM.
     pub usb_mode: Option<u8>,
+    /// The modem is not to dial: whoever gets it next does, by PPP.
+    pub host_dials: bool,
 }
 
 impl Default for CellularSettings {
@@ -147,6 +149,7 @@ impl Default for CellularSettings {
             operator: None,
             bands: None,
             usb_mode: None,
+            host_dials: false,
         }
     }
 }

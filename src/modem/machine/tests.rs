@@ -248,6 +248,43 @@ fn roaming_needs_permission() {
 }
 
 #[test]
+fn dialling_is_left_to_the_host_and_taken_back() {
+    let ppp = || CellularSettings { host_dials: true, ..CellularSettings::default() };
+    let dialling = [("AT+DIALMODE?", "+DIALMODE: 0|OK")];
+    let mut rig = Rig::new(ppp(), &dialling);
+    rig.run(5);
+    assert_eq!((rig.phase(), rig.ready()), (Phase::Connected, 1));
+    assert_eq!((rig.count("AT+DIALMODE=1"), rig.count("AT+DIALMODE=0")), (1, 0));
+    assert_eq!(
+        (rig.machine.state().apn.as_deref(), rig.machine.is_idle()),
+        (Some("safaricom"), true)
+    );
+    // Whoever dials has the address.
+    assert_eq!(rig.count("AT+CGPADDR=1"), 0);
+    rig.event(Event::Order(Order::Redial));
+    rig.run(100);
+    assert_eq!((rig.phase(), rig.count("AT+DIALMODE=0")), (Phase::Connected, 0));
+
+    // One that refuses is not asked without end, and not taken for ready.
+    let mut rig = Rig::new(ppp(), &[dialling[0], ("AT+DIALMODE=1", "ERROR")]);
+    rig.run(5);
+    assert_eq!((rig.phase(), rig.ready()), (Phase::Connecting, 0));
+    rig.run(300);
+    assert!((2..=12).contains(&rig.count("AT+DIALMODE=1")), "{:?}", rig.sent);
+
+    // Not in a foreign network either.
+    let abroad = [("AT+CEREG?", "+CEREG: 2,5,0957,0A89DD70|OK"), dialling[0]];
+    let mut rig = Rig::new(ppp(), &abroad);
+    rig.run(5);
+    assert_eq!((rig.phase(), rig.ready()), (Phase::RoamingForbidden, 0));
+
+    // Another run has it dial by itself again.
+    let mut rig = Rig::new(CellularSettings::default(), &[("AT+DIALMODE?", "+DIALMODE: 1|OK")]);
+    rig.run(5);
+    assert_eq!((rig.phase(), rig.count("AT+DIALMODE=0")), (Phase::Connected, 1));
+}
+
+#[test]
 fn a_restart_of_the_modem_begins_anew() {
     let mut rig = Rig::new(CellularSettings::default(), &[]);
     rig.run(2);

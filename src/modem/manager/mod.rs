@@ -242,6 +242,13 @@ impl Manager {
         matches!(view.stage(), Stage::Enabled | Stage::Registered).then_some(&view.path)
     }
 
+    /// The modem's object, while it shows it.
+    #[must_use]
+    pub fn modem(&self) -> Option<&str> {
+        self.given?;
+        self.view.as_ref().map(|view| view.path.as_str())
+    }
+
     /// The messages that it shows, once for each time.
     pub fn messages(&mut self) -> Option<Vec<Stored>> {
         let view = self.view.as_ref().filter(|_| std::mem::take(&mut self.news))?;

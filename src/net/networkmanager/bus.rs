@@ -12,7 +12,7 @@ use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue, Value as Variant};
 use zbus::{Connection, Message};
 
 use super::profile::{Found, Profile, Value, gsm_uuid, uuid_of};
-use super::{Change, Device, State, Step};
+use super::{Change, Device, Dialling, State, Step};
 
 const NAME: &str = "org.freedesktop.NetworkManager";
 const PATH: &str = "/org/freedesktop/NetworkManager";
@@ -89,13 +89,19 @@ pub async fn is_running(bus: &Connection) -> zbus::Result<bool> {
     Ok(names.name_has_owner(NAME.try_into()?).await?)
 }
 
-/// What it says of `link` and of our profiles.
+/// What it says of `link`, of our profiles, and of the modem that ModemManager shows
+/// as the object `modem`.
 ///
 /// # Errors
 /// It does not run, or has left the bus meanwhile.
-pub async fn look(bus: &Connection, link: &str) -> Result<State> {
+pub async fn look(bus: &Connection, link: &str, modem: Option<&str>) -> Result<State> {
     let version = property(bus, PATH, NAME, "Version").await?;
     let mut state = State { version: text(&version), ..State::default() };
+    if let Some(modem) = modem {
+        if let Some(path) = modem_path(bus, modem).await? {
+            state.modem = Some(device(bus, &path).await?);
+        }
+    }
     if let Some(path) = device_path(bus, link).await? {
         let device = device(bus, &path).await?;
         state.profile = found(bus, &uuid_of(&device, link)).await?;
@@ -158,6 +164,29 @@ pub async fn apply(bus: &Connection, link: &str, step: &Step) -> Result<()> {
                 }
                 other => _ = other?,
             }
+        }
+        Step::Modem(modem, what) => {
+            let Some(path) = modem_path(bus, modem).await? else { return Ok(()) };
+            dial(bus, &path, what).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn dial(bus: &Connection, modem: &OwnedObjectPath, what: &Dialling) -> Result<()> {
+    match what {
+        Dialling::Manage => {
+            let body = (DEVICE, "Managed", Variant::from(true));
+            call(bus, modem.as_str(), PROPERTIES, "Set", &body).await?;
+        }
+        Dialling::Dial { uuid } => {
+            let Some(profile) = profile_path(bus, uuid).await? else { return Ok(()) };
+            let body = (profile, modem, ObjectPath::try_from("/")?);
+            call(bus, PATH, NAME, "ActivateConnection", &body).await?;
+        }
+        Dialling::Reapply => {
+            let none: Sections<'_, Variant<'_>> = HashMap::new();
+            call(bus, modem.as_str(), DEVICE, "Reapply", &(none, 0_u64, 0_u32)).await?;
         }
     }
     Ok(())
@@ -237,6 +266,7 @@ async fn device(bus: &Connection, path: &OwnedObjectPath) -> Result<Device> {
         None => Vec::new(),
     };
     Ok(Device {
+        interface: word("IpInterface"),
         place: word("Path"),
         driver: word("Driver"),
         managed: all.get("Managed").and_then(|value| bool::try_from(value).ok()).unwrap_or(false),
@@ -352,6 +382,20 @@ fn merged<'a>(
 
 async fn device_path(bus: &Connection, link: &str) -> Result<Option<OwnedObjectPath>> {
     known(call(bus, PATH, NAME, "GetDeviceByIpIface", &(link,)).await)
+}
+
+/// The device that is this modem of ModemManager's: its `Udi` is the modem's object
+/// there (nm_device_modem_new in NetworkManager's nm-device-modem.c).
+async fn modem_path(bus: &Connection, modem: &str) -> Result<Option<OwnedObjectPath>> {
+    let devices: Vec<OwnedObjectPath> = property(bus, PATH, NAME, "Devices").await?.try_into()?;
+    for path in devices {
+        // One that goes meanwhile is no trouble.
+        let udi = property(bus, path.as_str(), DEVICE, "Udi").await;
+        if udi.is_ok_and(|udi| text(&udi) == modem) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 async fn profile_path(bus: &Connection, uuid: &str) -> Result<Option<OwnedObjectPath>> {

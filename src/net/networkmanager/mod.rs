@@ -34,6 +34,16 @@ pub struct Wish {
     pub gsm: Option<Gsm>,
 }
 
+/// A connection by PPP that NetworkManager is to have, or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// ModemManager's object for the modem, while it shows it.
+    pub modem: Option<String>,
+    /// The rest: its link is the modem's on USB, which is nobody's then; without a
+    /// profile nothing is to go through.
+    pub wish: Wish,
+}
+
 /// What was seen of NetworkManager.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
@@ -56,11 +66,15 @@ pub struct State {
     pub profile: Option<Found>,
     /// Our profile for PPP.
     pub gsm: Option<Found>,
+    /// The modem itself, which PPP goes through, where that is asked for.
+    pub modem: Option<Device>,
 }
 
 /// A network device, as NetworkManager has it (`org.freedesktop.NetworkManager.Device`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Device {
+    /// Name of its network device in the kernel, while it has one.
+    pub interface: String,
     /// Place on the bus by udev's `ID_PATH`; empty where udev does not run.
     pub place: String,
     /// Kernel driver.
@@ -80,6 +94,8 @@ pub struct Device {
     pub connectivity: u32,
 }
 
+/// `NM_DEVICE_STATE_UNAVAILABLE` of NetworkManager's nm-dbus-interface.h.
+pub const UNAVAILABLE: u32 = 20;
 /// `NM_DEVICE_STATE_DISCONNECTED` of NetworkManager's nm-dbus-interface.h.
 pub const DISCONNECTED: u32 = 30;
 /// `NM_DEVICE_STATE_ACTIVATED`.
@@ -95,7 +111,7 @@ impl Device {
     pub fn words(&self) -> &'static str {
         match self.state {
             10 => "unmanaged",
-            20 => "unavailable",
+            UNAVAILABLE => "unavailable",
             DISCONNECTED => "disconnected",
             40..=60 => "connecting",
             70..=90 => "getting its address",
@@ -141,8 +157,8 @@ impl Seen {
                 "NetworkManager does not run: `systemctl start NetworkManager`, {OTHER}"
             )),
             Seen::Running(state) if state.device.is_none() => Some(format!(
-                "NetworkManager does not configure {link}, as it does not with raw-IP modems: \
-                 set modem.usb_mode, {OTHER}"
+                "NetworkManager does not configure {link}, as it does not with raw-IP modems and \
+                 with what is a port of ModemManager's: set modem.usb_mode, {OTHER}"
             )),
             Seen::Running(_) => None,
         }
@@ -172,6 +188,22 @@ pub enum Step {
     Reapply,
     /// Take the link's connection down.
     Disconnect,
+    /// The same three for a modem that ModemManager shows as this object.
+    Modem(String, Dialling),
+}
+
+/// What is asked of the modem that PPP goes through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dialling {
+    /// Take it over.
+    Manage,
+    /// Dial, by the profile of this UUID.
+    Dial {
+        /// Which.
+        uuid: String,
+    },
+    /// Do what the profile says now.
+    Reapply,
 }
 
 /// A difference between two profiles.
@@ -222,6 +254,9 @@ impl fmt::Display for Step {
             Step::Activate { .. } => f.write_str("connect"),
             Step::Reapply => f.write_str("do what the changed profile says"),
             Step::Disconnect => f.write_str("disconnect"),
+            Step::Modem(_, Dialling::Manage) => f.write_str("take the modem over"),
+            Step::Modem(_, Dialling::Dial { .. }) => f.write_str("dial"),
+            Step::Modem(_, Dialling::Reapply) => f.write_str("do what the changed profile says"),
         }
     }
 }

@@ -1,7 +1,11 @@
 //! Decides what NetworkManager is to be asked, and what of its work is done by
 //! us: nothing while the link is open, and making sure that it is shut.
 
+mod dial;
+
 use std::net::IpAddr;
+
+pub use dial::dial;
 
 use super::profile::{Found, Profile, gsm_uuid, uuid_of};
 use super::{ACTIVATED, DEACTIVATING, DISCONNECTED, Device, FAILED, Seen, State, Step, Wish};
@@ -73,12 +77,17 @@ fn profiles(wish: &Wish, state: &State, device: &Device, steps: &mut Vec<Step>) 
     let before = steps.len();
     profile(Profile::ethernet(wish, device), state.profile.as_ref(), steps);
     let changed = steps.len() > before;
+    gsm(wish, state, steps);
+    changed
+}
+
+/// The profile for PPP as it is to be.
+fn gsm(wish: &Wish, state: &State, steps: &mut Vec<Step>) {
     match (&wish.gsm, &state.gsm) {
         (Some(gsm), found) => profile(Profile::gsm(wish, gsm), found.as_ref(), steps),
         (None, Some(found)) => delete(found, gsm_uuid(), steps),
         (None, None) => {}
     }
-    changed
 }
 
 fn profile(wanted: Profile, found: Option<&Found>, steps: &mut Vec<Step>) {

@@ -108,6 +108,8 @@ pub struct Gsm {
     pub operator: Option<String>,
     /// Metric of its routes: that of the USB link when all is well.
     pub metric: u32,
+    /// Whether it connects by itself.
+    pub auto: bool,
 }
 
 /// The UUID of our profile for what is at this place: the same for ever, so that
@@ -175,15 +177,20 @@ impl Profile {
         profile
     }
 
-    /// The profile for PPP, which a person connects (`nmcli connection up`).
+    /// The profile for PPP. Where it does not connect by itself a person does
+    /// (`nmcli connection up`).
     #[must_use]
     pub fn gsm(wish: &Wish, gsm: &Gsm) -> Profile {
         let mut profile = Profile::new(GSM.to_owned(), gsm_uuid(), "gsm");
-        profile.set("connection", "autoconnect", Value::Flag(false)).set(
+        profile.set("connection", "autoconnect", Value::Flag(gsm.auto)).set(
             "gsm",
             "home-only",
             Value::Flag(gsm.home_only),
         );
+        if gsm.auto {
+            // For ever, not four times.
+            profile.set("connection", "autoconnect-retries", Value::Int(0));
+        }
         match &gsm.apn {
             Some(apn) => profile.set("gsm", "apn", Value::Text(apn.clone())),
             None => profile.set("gsm", "auto-config", Value::Flag(true)),

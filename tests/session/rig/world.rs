@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use a7670e::net::plan::Step;
 use a7670e::net::probe::Outcome;
 use a7670e::policy::ladder::Rung;
 use a7670e::session::{Action, Event};
@@ -74,8 +75,12 @@ impl Rig {
                 }
             }
             Action::Observe => self.later(KERNEL, Due::Observe(self.number)),
-            Action::Apply(plan) => {
+            Action::Apply(mut plan) => {
                 let steps = if killed { plan.steps.len() / 2 } else { usize::MAX };
+                if let Some(desktop) = &mut self.desktop {
+                    desktop.apply(self.now, &plan);
+                    plan.steps.retain(|step| !matches!(step, Step::Manager(_)));
+                }
                 let failures = self.kernel.apply(&plan, steps);
                 self.tell(KERNEL, Event::Applied(failures));
                 self.later(KERNEL * 2, Due::Observe(self.number));
@@ -86,6 +91,12 @@ impl Rig {
                 self.transmit(&packet::udp((from, 68), (to, 67), &bytes));
             }
             Action::Solicit(_) => self.solicited.push(self.now),
+            Action::Probe { link, .. } if link == "ppp0" => {
+                self.probes.push(self.now);
+                let reached = self.desktop.as_ref().is_some_and(|it| it.reaches(self.now));
+                let outcome = if reached { Outcome::Online } else { Outcome::Nothing };
+                self.tell(OPEN, Event::Probed(outcome));
+            }
             Action::Probe { servers, target, .. } => {
                 self.probes.push(self.now);
                 match self.kernel.bound_source() {

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use super::*;
 use crate::modem::machine::{Auth, Secret};
 use crate::net::model::{Link, Route};
-use crate::net::networkmanager::Change;
 use crate::net::networkmanager::profile::{Gsm, Value, uuid};
+use crate::net::networkmanager::{Call, Change, Dialling};
 
 const INDEX: u32 = 7;
 
@@ -33,6 +33,7 @@ fn gsm() -> Gsm {
         home_only: true,
         operator: None,
         metric: 700,
+        auto: false,
     }
 }
 
@@ -54,7 +55,7 @@ fn told(profile: &Profile) -> Found {
 }
 
 fn running(device: Option<Device>, profile: Option<Found>, gsm: Option<Found>) -> Seen {
-    Seen::Running(Box::new(State { version: "1.52.1".into(), device, profile, gsm }))
+    Seen::Running(Box::new(State { version: "1.52.1".into(), device, profile, gsm, modem: None }))
 }
 
 fn kernel(up: bool, metric: Option<u32>) -> Observed {
@@ -227,4 +228,73 @@ fn a_place_has_one_uuid_for_ever() {
     let name = by_name.get(&("connection", "interface-name"));
     assert_eq!(name, Some(&&Value::Text("wwan0".into())));
     assert!(!by_name.contains_key(&("match", "path")));
+}
+
+#[test]
+fn a_call_is_dialled_by_its_profile_and_the_link_on_usb_is_left() {
+    let modem = "/org/freedesktop/ModemManager1/Modem/3".to_owned();
+    let gsm = Gsm { auto: true, ..gsm() };
+    let wish = Wish { open: false, gsm: Some(gsm.clone()), ..wish() };
+    let call = Call { modem: Some(modem.clone()), wish: wish.clone() };
+    let profile = Profile::gsm(&wish, &gsm);
+    let seen = |state: &State| Seen::Running(Box::new(state.clone()));
+    let manager = |steps: &[Step]| {
+        steps.iter().cloned().map(plan::Step::Manager).collect::<Vec<plan::Step>>()
+    };
+    let asked = |what| manager(&[Step::Modem(modem.clone(), what)]);
+    let uuid = gsm_uuid();
+    // As data on USB left it.
+    let ethernet = Profile::ethernet(&wish, &device(true, ACTIVATED));
+    let mut state = State {
+        device: Some(Device {
+            active: Some(ethernet.uuid().to_owned()),
+            ..device(true, ACTIVATED)
+        }),
+        profile: Some(told(&ethernet)),
+        modem: Some(device(false, 10)),
+        ..State::default()
+    };
+    let observed = kernel(true, Some(700));
+    let mut all = manager(&[
+        Step::Disconnect,
+        Step::Manage(false),
+        Step::Delete { uuid: ethernet.uuid().to_owned() },
+        Step::Add(profile.clone()),
+    ]);
+    all.push(plan::Step::RemoveAddress(observed.addresses[0]));
+    assert_eq!(dial(&call, &seen(&state), &observed).steps, all);
+
+    let quiet = kernel(false, None);
+    let steps = |state: &State| dial(&call, &seen(state), &quiet).steps;
+    (state.device, state.profile) = (Some(device(false, 10)), None);
+    state.gsm = Some(told(&profile));
+    assert_eq!(steps(&state), asked(Dialling::Manage));
+    for number in [DISCONNECTED, FAILED] {
+        state.modem = Some(device(true, number));
+        assert_eq!(steps(&state), asked(Dialling::Dial { uuid: uuid.clone() }));
+    }
+    // On its way, up, and up by another profile.
+    for (number, active, wanted) in [
+        (50, uuid.clone(), Vec::new()),
+        (ACTIVATED, uuid.clone(), Vec::new()),
+        (ACTIVATED, "other".to_owned(), asked(Dialling::Dial { uuid: uuid.clone() })),
+    ] {
+        state.modem = Some(Device { active: Some(active), ..device(true, number) });
+        assert_eq!(steps(&state), wanted, "{number}");
+    }
+    // Without the modem, NetworkManager or leave nothing is dialled.
+    let nobody = Call { modem: None, ..call.clone() };
+    assert_eq!(dial(&nobody, &seen(&state), &quiet).steps, []);
+    assert_eq!(dial(&call, &Seen::Absent, &quiet).steps, []);
+    let hung_up = Call { wish: Wish { gsm: None, ..wish.clone() }, ..call.clone() };
+    let delete = manager(&[Step::Delete { uuid: uuid.clone() }]);
+    assert_eq!(dial(&hung_up, &seen(&state), &quiet).steps, delete);
+    // Another metric is another profile, and then the call's.
+    let lame = Gsm { metric: 20_700, ..gsm };
+    let lame = Call { wish: Wish { gsm: Some(lame), ..wish }, ..call.clone() };
+    state.modem = Some(Device { active: Some(uuid), ..device(true, ACTIVATED) });
+    let changed = lines(&dial(&lame, &seen(&state), &quiet));
+    assert_eq!(changed.len(), 2, "{changed:?}");
+    assert!(changed[0].contains("ipv4.route-metric 700 -> 20700"), "{changed:?}");
+    assert!(changed[1].ends_with("do what the changed profile says"), "{changed:?}");
 }
