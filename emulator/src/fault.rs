@@ -173,8 +173,9 @@ pub enum Effect {
     },
     /// The network delivers this message, now or once the modem is registered.
     Pdu {
-        /// Its octets in hexadecimal, without the service centre's address.
-        octets: String,
+        /// Its octets without the service centre's address; a text in hexadecimal.
+        #[serde(with = "hexadecimal")]
+        octets: Vec<u8>,
     },
     /// Bytes without meaning appear on the ports.
     Garbage {
@@ -190,6 +191,23 @@ pub enum Effect {
 
 fn plmn_not_allowed() -> u8 {
     11
+}
+
+/// Octets as a text, two digits for each.
+mod hexadecimal {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::sms::pdu::{hex, unhex};
+
+    pub fn serialize<S: Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&hex(octets))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(from)?;
+        let octets = unhex(&text).filter(|octets| !octets.is_empty());
+        octets.ok_or_else(|| de::Error::custom("octets are not two hexadecimal digits each"))
+    }
 }
 
 fn at() -> Port {
@@ -343,6 +361,15 @@ mod tests {
         let missing: Vec<_> =
             all.iter().filter(|it| !used.iter().any(|used| used == *it)).collect();
         assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn octets_that_are_none_are_told_at_once() {
+        for octets in ["", "040", "xy", "+1"] {
+            let text = format!("\n[[fault]]\nat_ms = 0\neffect = \"pdu\"\noctets = \"{octets}\"\n");
+            let error = FaultScript::parse(&text).unwrap_err().to_string();
+            assert!(error.starts_with("line 2: ") && error.contains("hexadecimal"), "{error}");
+        }
     }
 
     #[test]

@@ -8,17 +8,17 @@ use crate::data::far::RESOLVER;
 use crate::data::neighbour;
 use crate::ppp::{Addresses, Call, Step};
 
-/// The access point's data call; a number behind it names the context
+/// The access point's data call; a number behind three asterisks names the context
 /// (3GPP TS 27.007 section 10.2.1.1).
 const SERVICE: &str = "*99";
 
 impl Modem {
     /// `ATD`. A unit that dials for itself refuses (A76XX manual, `AT+DIALMODE`).
     pub(crate) fn dial(&mut self, port: Port, number: &str) -> Outcome {
-        let digits = number.strip_prefix(SERVICE).and_then(|rest| rest.strip_suffix('#'));
-        let context = digits.and_then(|rest| match rest.trim_matches('*') {
-            "" => Some(1),
-            number => number.parse().ok(),
+        let rest = number.strip_prefix(SERVICE).and_then(|rest| rest.strip_suffix('#'));
+        let context = rest.and_then(|rest| match rest.strip_prefix("***") {
+            Some(number) => number.parse().ok(),
+            None => rest.is_empty().then_some(1),
         });
         let kind = context.and_then(|it| self.contexts.get(&it)).map(|(kind, _)| kind.as_str());
         let (Some(context), Some(kind), Port::Modem, false) = (context, kind, port, self.dials)
@@ -145,7 +145,9 @@ mod tests {
     #[test]
     fn a_modem_that_dials_for_itself_refuses_and_so_do_other_numbers() {
         let mut modem = booted();
-        for number in ["ATD*98#", "ATD*99***2#", "ATD+254700000001;"] {
+        for number in
+            ["ATD*98#", "ATD*991#", "ATD*99*1#", "ATD*99***2#", "ATD*99***1", "ATD+254700000001;"]
+        {
             assert!(ask(&mut modem, Port::Modem, number).ends_with(b"ERROR\r\n"), "{number}");
         }
         ask(&mut modem, Port::At, "AT+CGDCONT=2,\"IP\",\"nowhere\"");

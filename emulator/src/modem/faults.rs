@@ -6,7 +6,6 @@ use super::{Action, Air, CardState, Event, Modem, Port, Stat, UsbAction};
 use crate::at::Failure;
 use crate::fault::{Effect, Trigger};
 use crate::link::Lan;
-use crate::sms::pdu;
 
 /// From the warning of a weak supply to the reset.
 const GIVES_UP_AFTER: Duration = Duration::from_millis(100);
@@ -120,8 +119,7 @@ impl Modem {
             }
             Effect::Urc { text } => self.say(&text),
             Effect::Sms { from, text } => self.deliver(&from, &text),
-            // What is no hexadecimal is no message.
-            Effect::Pdu { octets } => self.arrives(pdu::unhex(&octets).unwrap_or_default()),
+            Effect::Pdu { octets } => self.arrives(octets),
             Effect::Garbage { count } => {
                 // Any bytes do, if every run has the same: a linear
                 // congruence (Knuth's MMIX constants).

@@ -36,10 +36,8 @@ impl Modem {
 
     /// The service centre has this message.
     pub(super) fn arrives(&mut self, tpdu: Vec<u8>) {
-        if !tpdu.is_empty() {
-            self.waiting.push_back(tpdu);
-            self.receive_waiting();
-        }
+        self.waiting.push_back(tpdu);
+        self.receive_waiting();
     }
 
     /// Takes what waits at the service centre, while there is room for it.

@@ -40,6 +40,9 @@ mod code {
 /// Restart timer and Max-Configure (RFC 1661 section 4.6).
 const RESTART: Duration = Duration::from_secs(3);
 const MAX_CONFIGURE: u32 = 10;
+/// How long a host may take to say who it is. RFC 1334 leaves it open; pppd waits as
+/// long where it is the one who asks (`UPAP_DEFREQTIME` in its upap.h).
+const WHO: Duration = Duration::from_secs(30);
 /// Longest packet where nothing else is agreed on (RFC 1661 section 6.1).
 const MRU: usize = 1500;
 
@@ -82,7 +85,7 @@ pub struct Call {
     lcp: Negotiation,
     ipcp: Negotiation,
     addresses: Addresses,
-    /// When to repeat what was not answered.
+    /// When to repeat what was not answered, or to give up.
     repeat: Option<Duration>,
     repeats: u32,
     identifier: u8,
@@ -125,10 +128,10 @@ impl Call {
         if self.repeat.is_none_or(|at| at > now) {
             return;
         }
-        if self.repeats >= MAX_CONFIGURE {
-            self.end();
-        } else {
-            self.request(now);
+        match self.phase {
+            Phase::Authenticate => self.hang_up(),
+            _ if self.repeats >= MAX_CONFIGURE => self.end(),
+            _ => self.request(now),
         }
     }
 
@@ -189,13 +192,14 @@ impl Call {
         negotiation::packet(code, self.identifier, data)
     }
 
-    /// Sends the Configure-Request that this phase waits for an answer to.
+    /// Sends the Configure-Request that this phase waits for an answer to, if one is.
     fn request(&mut self, now: Duration) {
         let (protocol, negotiation) = match self.phase {
             Phase::Establish => (protocol::LCP, &self.lcp),
             Phase::Network => (protocol::IPCP, &self.ipcp),
-            // The host is the one to speak; or nobody is.
-            Phase::Authenticate | Phase::Over => return self.repeat = None,
+            // The host is the one to speak.
+            Phase::Authenticate => return self.repeat = Some(now + WHO),
+            Phase::Over => return self.repeat = None,
         };
         let options = negotiation.ours();
         let packet = self.packet(code::CONFIGURE_REQUEST, &options);

@@ -204,6 +204,29 @@ fn a_host_that_says_nothing_is_given_up() {
 }
 
 #[test]
+fn a_host_that_does_not_say_who_it_is_is_given_up() {
+    let mut call = call();
+    establish(&mut call);
+    call.advance(WHO - Duration::from_millis(1));
+    assert_eq!((heard(&mut call), call.next_event()), (Vec::new(), Some(WHO)));
+    call.advance(WHO);
+    // It is told that the link ends, and may try again later.
+    let mut deframer = Deframer::default();
+    let steps = call.take();
+    let [Step::Serial(bytes), Step::End] = &steps[..] else { panic!("{steps:?}") };
+    let frame = bytes.iter().find_map(|byte| deframer.push(*byte)).unwrap();
+    let (protocol, packet) = hdlc::protocol(&frame).unwrap();
+    assert_eq!((protocol, packet[0]), (protocol::LCP, code::TERMINATE_REQUEST));
+    assert_eq!(call.next_event(), None);
+
+    // One that says so in time has as long for the rest as all have.
+    let mut call = self::call();
+    online(&mut call);
+    call.advance(WHO * 2);
+    assert!(call.is_open());
+}
+
+#[test]
 fn a_host_that_begins_anew_comes_online_again() {
     let mut call = call();
     online(&mut call);
