@@ -25,6 +25,8 @@ use common::namespace::{ip, outside};
 
 #[path = "modemmanager/manager.rs"]
 mod manager;
+#[path = "common/polkit.rs"]
+mod polkit;
 #[path = "online/rig.rs"]
 mod rig;
 #[path = "online/router.rs"]

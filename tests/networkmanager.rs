@@ -9,9 +9,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 mod common;
 use common::debian::{Root, Running, bus_but};
@@ -52,19 +53,22 @@ struct Manager {
     main: &'static str,
     program: Option<Running>,
     _bus: Running,
+    /// The bus's, the rig's and the service's.
+    folder: TempDir,
 }
 
 impl Manager {
     /// The bus alone, with these rules. `main` are further lines of
     /// NetworkManager's configuration.
-    fn new(folder: &Path, rules: &str, main: &'static str) -> Manager {
+    fn new(rules: &str, main: &'static str) -> Manager {
+        let folder = tempfile::tempdir().unwrap();
         ip("link set lo up");
-        for folder in ["/etc", "/run", "/var/lib"] {
-            let mounted = Command::new("mount").args(["-t", "tmpfs", "tmpfs", folder]).status();
-            assert!(mounted.unwrap().success(), "{folder} cannot be mounted over");
+        for place in ["/etc", "/run", "/var/lib"] {
+            let mounted = Command::new("mount").args(["-t", "tmpfs", "tmpfs", place]).status();
+            assert!(mounted.unwrap().success(), "{place} cannot be mounted over");
         }
-        for folder in ["/etc/NetworkManager/system-connections", "/var/lib/NetworkManager"] {
-            fs::create_dir_all(folder).unwrap();
+        for place in ["/etc/NetworkManager/system-connections", "/var/lib/NetworkManager"] {
+            fs::create_dir_all(place).unwrap();
         }
         fs::create_dir_all("/run/udev/data").unwrap();
         fs::create_dir_all("/var/lib/a7670e").unwrap();
@@ -74,8 +78,8 @@ impl Manager {
         fs::write("/etc/hosts", "127.0.0.1 localhost\n").unwrap();
         fs::write("/etc/resolv.conf", RESOLV_CONF).unwrap();
         let root = Root::of("A7670E_NETWORKMANAGER_ROOT");
-        let (running, address) = bus_but(&root, folder, rules);
-        Manager { root, address, main, program: None, _bus: running }
+        let (running, address) = bus_but(&root, folder.path(), rules);
+        Manager { root, address, main, program: None, _bus: running, folder }
     }
 
     /// Starts NetworkManager, and waits for it.
@@ -121,8 +125,8 @@ impl Manager {
         self.tells(&["-t", "-g", "GENERAL.CON-PATH", "device", "show", "wwan0"])
     }
 
-    fn service(&self, folder: &Path, config: &str) -> Service {
-        Service::start_on(&self.address, folder, config)
+    fn service(&self, config: &str) -> Service {
+        Service::start_on(&self.address, self.folder.path(), config)
     }
 
     fn profiles(&self) -> String {
@@ -162,8 +166,8 @@ fn wait(what: &str, mut is: impl FnMut() -> bool) -> Duration {
 }
 
 /// A modem that is plugged in.
-fn plugged(folder: &Path) -> Rig {
-    let rig = Rig::on(Wire::Veth, folder, "a7670e-ecm", 100, "");
+fn plugged(manager: &Manager) -> Rig {
+    let rig = Rig::on(Wire::Veth, manager.folder.path(), "a7670e-ecm", 100, "");
     wait("plugged in", || rig.plugged() > 0);
     rig
 }
@@ -180,14 +184,12 @@ fn the_link_is_networkmanagers_whoever_is_killed() {
     if outside("the_link_is_networkmanagers_whoever_is_killed") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let mut manager = Manager::new(folder, "", "");
-    let rig = plugged(folder);
+    let mut manager = Manager::new("", "");
+    let rig = plugged(&manager);
     manager.start();
     // udev's rule is in force until the service says otherwise.
     assert!(manager.tells(&["-t", "device"]).contains("wwan0:ethernet:unmanaged"));
-    let mut service = manager.service(folder, CONFIG);
+    let mut service = manager.service(CONFIG);
     println!("online after {:.1?}", service.wait("online"));
     assert!(default_route(700), "{}", ip("-4 route"));
     assert_eq!(ours(), "", "the service configured something itself");
@@ -227,7 +229,7 @@ fn the_link_is_networkmanagers_whoever_is_killed() {
     let before = manager.connection();
     service.kill();
     download(1000);
-    service = manager.service(folder, CONFIG);
+    service = manager.service(CONFIG);
     println!("taken over after {:.1?}", service.wait("online"));
     assert_eq!(manager.connection(), before, "it was connected anew");
 
@@ -258,15 +260,13 @@ fn at_the_cap_the_connection_goes_down_and_stays_down() {
     if outside("at_the_cap_the_connection_goes_down_and_stays_down") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
     // Name servers are another's: NetworkManager is told so, and so are we.
-    let mut manager = Manager::new(folder, "", "dns=none\n");
-    let rig = plugged(folder);
+    let mut manager = Manager::new("", "dns=none\n");
+    let rig = plugged(&manager);
     manager.start();
     let config = CONFIG.replace("probe", "gsm_profile = true\nprobe");
     let config = format!("{config}[data]\ncap = \"4 MB\"\n");
-    let service = manager.service(folder, &config);
+    let service = manager.service(&config);
     service.wait("online");
     wait("the profile for PPP", || manager.profiles().contains("a7670e-gsm"));
     // Its end is what is waited for, not the download's.
@@ -284,7 +284,7 @@ fn at_the_cap_the_connection_goes_down_and_stays_down() {
     println!("down again after {:.1?}", wait("down again", down));
     service.stop();
     assert!(is_down());
-    let service = manager.service(folder, &config);
+    let service = manager.service(&config);
     service.wait("cap-reached");
     assert!(is_down());
     assert!(std::net::TcpStream::connect(("192.0.2.80", 80)).is_err());
@@ -305,14 +305,12 @@ fn one_that_is_absent_or_refuses_is_named() {
     if outside("one_that_is_absent_or_refuses_is_named") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
     // polkit's answer to others than root; here the bus gives it.
     let rules = "<deny send_interface='org.freedesktop.NetworkManager.Settings' \
                  send_member='AddConnection2'/>";
-    let mut manager = Manager::new(folder, rules, "");
-    let rig = plugged(folder);
-    let service = manager.service(folder, CONFIG);
+    let mut manager = Manager::new(rules, "");
+    let rig = plugged(&manager);
+    let service = manager.service(CONFIG);
     let reason = || service.ask(&["why"]).unwrap()[0]["reason"].as_str().unwrap_or("").to_owned();
     println!("absence told of after {:.1?}", service.wait("network-manager"));
     assert!(reason().contains("does not run"), "{}", reason());
@@ -332,13 +330,11 @@ fn one_that_is_told_to_leave_the_link_alone_is_named() {
     if outside("one_that_is_told_to_leave_the_link_alone_is_named") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
     let main = "[keyfile]\nunmanaged-devices=interface-name:wwan0\n";
-    let mut manager = Manager::new(folder, "", main);
-    let rig = plugged(folder);
+    let mut manager = Manager::new("", main);
+    let rig = plugged(&manager);
     manager.start();
-    let service = manager.service(folder, CONFIG);
+    let service = manager.service(CONFIG);
     service.wait("network-manager");
     let why = service.ask(&["why"]).unwrap();
     assert!(why[0]["reason"].as_str().unwrap().contains("unmanaged-devices"), "{why:#}");
@@ -355,17 +351,15 @@ fn without_udev_it_is_matched_by_name_and_comes_back_when_it_was_pulled() {
     if outside("without_udev_it_is_matched_by_name_and_comes_back_when_it_was_pulled") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
     let main = "[keyfile]\nunmanaged-devices=interface-name:modem\n";
-    let mut manager = Manager::new(folder, "", main);
+    let mut manager = Manager::new("", main);
     // By this NetworkManager knows that there is no udev.
     let remount = ["-o", "remount,bind,ro", "/sys"];
     assert!(Command::new("mount").args(remount).status().unwrap().success());
     fs::remove_dir_all("/run/udev").unwrap();
     manager.start();
-    let rig = Rig::on(Wire::Veth, folder, "a7670e-ecm", 100, "");
-    let service = manager.service(folder, CONFIG);
+    let rig = Rig::on(Wire::Veth, manager.folder.path(), "a7670e-ecm", 100, "");
+    let service = manager.service(CONFIG);
     println!("online after {:.1?}", service.wait("online"));
     let text = fs::read_to_string(format!("{PROFILES}/{PROFILE}.nmconnection")).unwrap();
     assert!(text.contains("interface-name=wwan0") && !text.contains("path="), "{text}");
@@ -385,15 +379,13 @@ fn from_one_mode_to_the_other_and_gone() {
     if outside("from_one_mode_to_the_other_and_gone") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let mut manager = Manager::new(folder, "", "");
-    let rig = plugged(folder);
+    let mut manager = Manager::new("", "");
+    let rig = plugged(&manager);
     manager.start();
     let access = "[cellular]\napn = \"safaricom\"\nuser = \"me\"\nauth = \"chap\"\n\
                   password = { secret = \"xyzzy\" }\n";
     let config = format!("{access}{}", CONFIG.replace("probe", "gsm_profile = true\nprobe"));
-    let mut service = manager.service(folder, &config);
+    let mut service = manager.service(&config);
     service.wait("online");
     let fields = "connection.autoconnect,gsm.apn,gsm.username,gsm.password,ppp.refuse-pap";
     let ask = ["-t", "-s", "-f", fields, "connection", "show", "a7670e-gsm"];
@@ -414,21 +406,21 @@ fn from_one_mode_to_the_other_and_gone() {
     assert!(shown[2].contains("(secret)"), "{}", shown[2]);
     // Another password is news, a service that is started anew is none.
     service.kill();
-    service = manager.service(folder, &config.replace("xyzzy", "plugh"));
+    service = manager.service(&config.replace("xyzzy", "plugh"));
     wait("the new password", || manager.tells(&ask).contains("gsm.password:plugh"));
     service.wait("online");
 
     // Killed, and started with the other mode: that finds nothing in its way.
     service.kill();
     let netlink = config.replace("networkmanager", "netlink").replace("gsm_profile = true\n", "");
-    service = manager.service(folder, &netlink);
+    service = manager.service(&netlink);
     println!("by netlink after {:.1?}", wait("the other mode", || whole().is_ok()));
     service.wait("online");
     wait("no profile", || manager.profiles().is_empty());
     assert!(manager.tells(&["-t", "device"]).contains("wwan0:ethernet:unmanaged"));
     download(1000);
     service.kill();
-    service = manager.service(folder, &config);
+    service = manager.service(&config);
     println!("back after {:.1?}", wait("NetworkManager's", || default_route(700)));
     service.wait("online");
     assert_eq!(ours(), "", "something of the other mode is left");

@@ -214,6 +214,15 @@ fn pulled_at_each_step_it_comes_back_by_itself() {
     drop(rig);
 }
 
+/// A cable that comes first, and leads nowhere.
+fn cable() {
+    ip("link add eth0 type veth peer name router");
+    ip("link set router up");
+    ip("link set eth0 up");
+    ip("address add 10.0.0.2/24 dev eth0");
+    ip("route add default via 10.0.0.1 dev eth0 metric 100");
+}
+
 fn way() -> String {
     ip("route get 192.0.2.80")
 }
@@ -233,11 +242,7 @@ fn of_two_uplinks_the_metric_decides_and_the_other_takes_over() {
         return;
     }
     ip("link set lo up");
-    ip("link add eth0 type veth peer name router");
-    ip("link set router up");
-    ip("link set eth0 up");
-    ip("address add 10.0.0.2/24 dev eth0");
-    ip("route add default via 10.0.0.1 dev eth0 metric 100");
+    cable();
     let folder = tempfile::tempdir().unwrap();
     let rig = Rig::new(folder.path(), "a7670e-ecm", 100, "");
     let config = CONFIG.replace("/204\"", "/204\", interval = 2");

@@ -9,7 +9,6 @@
 // Only a test is in this file, but clippy does not take its helpers for such.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
@@ -24,12 +23,14 @@ use a7670e_emulator::profile::Profile;
 use a7670e_emulator::serve::serve;
 use a7670e_emulator::transport::AbstractSocket;
 use zbus::blocking::{Connection, Proxy, connection};
-use zbus::zvariant::OwnedValue;
 
 #[path = "../../tests/common/debian.rs"]
 mod debian;
+#[path = "../../tests/common/polkit.rs"]
+mod polkit;
 
 use debian::{Root, Running, bus};
+use polkit::Polkit;
 
 const VARIABLE: &str = "A7670E_MODEMMANAGER_ROOT";
 const MANAGER: &str = "org.freedesktop.ModemManager1";
@@ -118,38 +119,6 @@ impl Drop for Emulator {
     }
 }
 
-/// Says yes to everything; the real one asks rules and people.
-struct Polkit;
-
-#[zbus::interface(name = "org.freedesktop.PolicyKit1.Authority")]
-impl Polkit {
-    #[zbus(property)]
-    fn backend_name(&self) -> &str {
-        "test"
-    }
-
-    #[zbus(property)]
-    fn backend_version(&self) -> &str {
-        "1"
-    }
-
-    #[zbus(property)]
-    fn backend_features(&self) -> u32 {
-        0
-    }
-
-    fn check_authorization(
-        &self,
-        _subject: (String, HashMap<String, OwnedValue>),
-        _action: String,
-        _details: HashMap<String, String>,
-        _flags: u32,
-        _cancellation: String,
-    ) -> ((bool, bool, HashMap<String, String>),) {
-        ((true, false, HashMap::new()),)
-    }
-}
-
 /// Tries until there is a value.
 fn until<T>(what: &str, log: &Path, mut attempt: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -175,9 +144,9 @@ fn modemmanager_registers() {
     let (_bus, address) = bus(&root, folder.path());
     let here: Connection = connection::Builder::address(address.as_str())
         .unwrap()
-        .name("org.freedesktop.PolicyKit1")
+        .name(polkit::NAME)
         .unwrap()
-        .serve_at("/org/freedesktop/PolicyKit1/Authority", Polkit)
+        .serve_at(polkit::PATH, Polkit)
         .unwrap()
         .build()
         .unwrap();

@@ -7,11 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use zbus::zvariant::{OwnedValue, Value};
+use zbus::zvariant::Value;
 use zbus::{Connection, connection};
 
 use crate::DEADLINE;
 use crate::common::debian::{Root, Running, bus};
+use crate::polkit::{self, Polkit};
 
 const VARIABLE: &str = "A7670E_MODEMMANAGER_ROOT";
 const OTHER: &str = "A7670E_MODEMMANAGER_OTHER";
@@ -20,38 +21,6 @@ const PATH: &str = "/org/freedesktop/ModemManager1";
 
 /// The emulated modem's AT port, as udev names it.
 const PORT: &str = "ttyUSB1";
-
-/// Says yes to everything; the real one asks rules and people.
-struct Polkit;
-
-#[zbus::interface(name = "org.freedesktop.PolicyKit1.Authority")]
-impl Polkit {
-    #[zbus(property)]
-    fn backend_name(&self) -> &str {
-        "test"
-    }
-
-    #[zbus(property)]
-    fn backend_version(&self) -> &str {
-        "1"
-    }
-
-    #[zbus(property)]
-    fn backend_features(&self) -> u32 {
-        0
-    }
-
-    fn check_authorization(
-        &self,
-        _subject: (String, HashMap<String, OwnedValue>),
-        _action: String,
-        _details: HashMap<String, String>,
-        _flags: u32,
-        _cancellation: String,
-    ) -> ((bool, bool, HashMap<String, String>),) {
-        ((true, false, HashMap::new()),)
-    }
-}
 
 /// ModemManager and its bus.
 pub struct Manager {
@@ -167,9 +136,9 @@ fn serve(address: &str) -> Connection {
         runtime.block_on(async {
             let bus = connection::Builder::address(address.as_str())
                 .unwrap()
-                .name("org.freedesktop.PolicyKit1")
+                .name(polkit::NAME)
                 .unwrap()
-                .serve_at("/org/freedesktop/PolicyKit1/Authority", Polkit)
+                .serve_at(polkit::PATH, Polkit)
                 .unwrap()
                 .build()
                 .await

@@ -6,7 +6,7 @@ use a7670e_emulator::fault::Effect;
 
 use crate::common::namespace::{ip, outside};
 use crate::rig::Rig;
-use crate::{CONFIG, DEADLINE, Service};
+use crate::{CONFIG, DEADLINE, Service, cable};
 
 #[path = "../../examples/rest.rs"]
 #[allow(dead_code, reason = "its main is not called here")]
@@ -21,12 +21,7 @@ fn a_message_is_queued_and_pages_are_asked_for_through_the_modem() {
         return;
     }
     ip("link set lo up");
-    // A cable that comes first, and leads nowhere.
-    ip("link add eth0 type veth peer name router");
-    ip("link set router up");
-    ip("link set eth0 up");
-    ip("address add 10.0.0.2/24 dev eth0");
-    ip("route add default via 10.0.0.1 dev eth0 metric 100");
+    cable();
     let folder = tempfile::tempdir().unwrap();
     let rig = Rig::new(folder.path(), "a7670e-ecm", 100, "");
     let service = Service::start(folder.path(), CONFIG);

@@ -54,16 +54,20 @@ fn messages_go_and_come_and_are_told_of() {
     let rig = Rig::new(folder.path(), "a7670e-ecm", 300, "");
     let service = Service::start(folder.path(), CONFIG);
     service.wait("online");
+    rig.inflict(Effect::Sms { from: "Safaricom".into(), text: "first".into() });
+    until("the first is kept", || list(&service).len() == 1);
     let mut watch = Command::new(PROGRAM)
-        .args(["sms", "watch", "--socket"])
+        .args(["sms", "watch", "--after", "0", "--socket"])
         .arg(&service.socket)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut events = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut events = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    // What is kept is told first; from then on it listens.
+    let kept = events.next().unwrap();
+    assert_eq!((&kept["event"], &kept["message"]["text"]), (&"kept".into(), &"first".into()));
     let text = "Grüße aus Nairobi 😀 ".repeat(8);
-    // It listens once it tells of something.
-    std::thread::sleep(Duration::from_millis(300));
     let accepted = sms(&service, &["send", "--to", "+254700000001", "--report", &text]).unwrap();
     let id = accepted[0]["id"].as_u64().unwrap();
     until("reported", || {
@@ -76,7 +80,7 @@ fn messages_go_and_come_and_are_told_of() {
     rig.inflict(Effect::Sms { from: "Safaricom".into(), text: text.clone() });
     let mut told = Vec::new();
     while told.last().is_none_or(|event: &Value| event["event"] != "received") {
-        told.push(serde_json::from_str(&events.next().unwrap().unwrap()).unwrap());
+        told.push(events.next().unwrap());
     }
     let names: Vec<&str> = told.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert!(names.starts_with(&["accepted"]) && names.contains(&"reported"), "{names:?}");
