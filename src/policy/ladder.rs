@@ -235,8 +235,10 @@ impl Ladder {
         // Flowing data is spared anew after each rung that ended it.
         let ended = self.history.tried.iter().rev().find(|tried| self.spares(tried.rung));
         let flowing = since.max(ended.map_or(0, |tried| tried.at.min(wall)));
+        let grace = if had_its_time(verdict) { GRACE_S } else { 0 };
         let choice = |limit: &Limit| {
-            let at = settled.max(since + limit.after_s).max(self.free_at(wall, limit));
+            let due = since + limit.after_s.saturating_sub(grace);
+            let at = settled.max(due).max(self.free_at(wall, limit));
             let spared = if self.flows { flowing.saturating_add(limit.spare_s) } else { 0 };
             Step { rung: limit.rung, at: at.max(spared), held: spared > at.max(wall) }
         };
@@ -315,6 +317,12 @@ impl Ladder {
             self.history.outage.clear();
         }
     }
+}
+
+/// Whether what is missing has had the time that it usually takes to come, before
+/// the verdict said that it is missing (src/session/evidence.rs): it gets no more.
+fn had_its_time(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::NoDataPath | Verdict::NoLease)
 }
 
 /// Whether a rung can mend what the verdict says. A SIM that is not there, wants

@@ -145,6 +145,22 @@ fn each_fault_at_each_moment_is_seen_and_overcome() {
     }
 }
 
+/// After the half minute that data may take to come back by itself two calls are
+/// tried; the third time the modem leaves the network and comes again.
+#[test]
+fn a_data_call_that_the_network_ended_is_not_waited_for_twice() {
+    let mut rig = Rig::new(&Profile::load("a7670e-ecm").unwrap(), "", all_rungs());
+    assert!(rig.until(secs(60), Rig::online), "{}", rig.describe());
+    let ended = rig.now;
+    rig.inflict(Effect::PdnDeact { text: "NW PDN DEACT 1".into() });
+    assert!(rig.until(secs(5), |rig| !rig.online()), "{}", rig.describe());
+    assert!(rig.until(secs(120), Rig::online), "{}", rig.describe());
+    let took = rig.now - ended;
+    assert!(took < secs(100), "{took:?}: {}", rig.describe());
+    let rungs: Vec<Rung> = rig.rungs.iter().map(|(_, rung)| *rung).collect();
+    assert_eq!(rungs, [Rung::Redial, Rung::Redial, Rung::CfunCycle]);
+}
+
 #[test]
 fn a_locked_card_is_never_blocked() {
     let mut profile = Profile::load("a7670e-ecm").unwrap();

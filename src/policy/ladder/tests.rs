@@ -44,6 +44,15 @@ fn a_modem_that_is_taken_away_does_not_reboot_the_device_at_once() {
 }
 
 #[test]
+fn what_was_waited_for_is_not_waited_for_again() {
+    for verdict in [Verdict::NoDataPath, Verdict::NoLease] {
+        let mut ladder = Ladder::new(full(), History::default());
+        let step = ladder.assess(START, verdict).unwrap();
+        assert_eq!((step.rung, step.at), (Rung::Redial, START), "{verdict:?}");
+    }
+}
+
+#[test]
 fn what_a_restart_cannot_mend_is_left_alone() {
     let mut ladder = Ladder::new(full(), History::default());
     for verdict in [
