@@ -4,7 +4,8 @@
 //! The service says which address the modem's link has, and has made a route of its
 //! own for what comes from that address. A connection that is bound to it therefore
 //! goes through the modem, also while a cable comes first, and needs no privilege.
-//! With curl it is `curl --interface wwan0 URL`, which knows TLS, too.
+//! With curl it is `curl --interface wwan0 URL`, which knows TLS, too, and needs no
+//! such route: there is none with `network.by = "networkmanager"`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, ToSocketAddrs};

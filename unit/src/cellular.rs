@@ -131,9 +131,9 @@ impl Cellular {
             ("cellular", "apn", self.apn.as_ref().map(text)),
             ("cellular", "user", self.user.as_ref().map(text)),
             ("cellular", "password", self.password.as_ref().map(secret)),
-            ("cellular", "auth", self.auth.map(|it| it.word().into())),
-            ("cellular", "roaming", self.roaming.map(|it| it.word().into())),
-            ("cellular", "modes", self.modes.map(|it| it.word().into())),
+            ("cellular", "auth", word(self.auth)),
+            ("cellular", "roaming", word(self.roaming)),
+            ("cellular", "modes", word(self.modes)),
             ("network", "metric", self.metric.map(|it| i64::from(it).into())),
             ("data", "cap", self.budget.as_ref().map(|it| it.as_str().into())),
         ];
@@ -149,34 +149,10 @@ impl Cellular {
     }
 }
 
-impl Auth {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::None => "none",
-            Self::Pap => "pap",
-            Self::Chap => "chap",
-        }
-    }
-}
-
-impl Roaming {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Deny => "deny",
-            Self::Allow => "allow",
-        }
-    }
-}
-
-impl Modes {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Lte => "lte",
-            Self::Gsm => "gsm",
-        }
-    }
+/// As it is read.
+fn word(it: Option<impl Serialize>) -> Option<Value> {
+    // Without fields it is a text, which TOML can say.
+    it.and_then(|it| Value::try_from(it).ok())
 }
 
 #[cfg(test)]
@@ -185,14 +161,15 @@ mod tests {
 
     #[test]
     fn words_are_those_that_are_read() {
-        for word in ["auto", "none", "pap", "chap"] {
-            assert_eq!(Auth::deserialize(Value::from(word)).unwrap().word(), word);
-        }
-        for word in ["deny", "allow"] {
-            assert_eq!(Roaming::deserialize(Value::from(word)).unwrap().word(), word);
-        }
-        for word in ["auto", "lte", "gsm"] {
-            assert_eq!(Modes::deserialize(Value::from(word)).unwrap().word(), word);
+        for text in [
+            "auth = \"auto\"\nmodes = \"auto\"\nroaming = \"deny\"\n",
+            "auth = \"none\"\nmodes = \"lte\"\nroaming = \"allow\"\n",
+            "auth = \"pap\"\nmodes = \"gsm\"\n",
+            "auth = \"chap\"\n",
+        ] {
+            let cellular: Cellular = toml::from_str(text).unwrap();
+            let written = cellular.service_table();
+            assert_eq!(toml::to_string(&written["cellular"]).unwrap(), text);
         }
     }
 

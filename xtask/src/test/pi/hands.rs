@@ -87,7 +87,8 @@ pub fn handover() -> Scenario {
     )
 }
 
-/// Whether packets flowed, without a pause that a person would call an outage.
+/// Whether packets flowed, nearly all of them; the pauses are told, not judged, as
+/// the emulated machine has its own.
 fn flowed(said: &str) -> Result<()> {
     let mut lines: Vec<&str> = said.lines().collect();
     let counts = lines.pop().unwrap_or_default();
