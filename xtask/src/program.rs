@@ -21,9 +21,20 @@ pub const TARGET: &str = "aarch64-unknown-linux-gnu";
 /// manifests that cargo reads on the way.
 const SOURCES: &[&str] = &["Cargo.toml", "Cargo.lock", "src", "unit"];
 
+/// What the compiler is told.
+const FLAGS: &str = "--remap-path-prefix=/work/vendor=crates --remap-path-prefix=/work/src= \
+    -Clink-arg=-Wl,-z,pack-relative-relocs,--no-eh-frame-hdr,-T,/work/program.ld";
+
+/// What the linker is told in `/work/program.ld`.
+const LINK: &str = include_str!("program.ld");
+
 /// Builds the program; the result has `a7670e`.
 pub fn build(ctx: &Context, tools: &Tools) -> Result<Stage> {
-    let mut inputs = Inputs::new().value("procedure", "3").value("tools", tools.digest());
+    let mut inputs = Inputs::new()
+        .value("procedure", "4")
+        .value("tools", tools.digest())
+        .value("flags", FLAGS)
+        .value("link", LINK);
     for source in SOURCES {
         inputs = inputs.path(source, &ctx.path(source))?;
     }
@@ -38,7 +49,9 @@ pub fn build(ctx: &Context, tools: &Tools) -> Result<Stage> {
         for dir in [&target, &home] {
             fs::create_dir_all(dir)?;
         }
-        let mut sandbox = tools.sandbox();
+        let link = room.scratch.join("program.ld");
+        fs::write(&link, LINK)?;
+        let mut sandbox = tools.sandbox().bind(&link, "program.ld");
         for source in SOURCES {
             sandbox = sandbox.bind(&ctx.path(source), &format!("src/{source}"));
         }
@@ -55,14 +68,8 @@ pub fn build(ctx: &Context, tools: &Tools) -> Result<Stage> {
             .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc")
             // Panic messages name the crate, not where it was built. Relative
             // relocations are packed (DT_RELR, glibc 2.36), which makes the
-            // program a fifteenth smaller. A panic ends it (`panic = "abort"`), and
-            // a backtrace through a stripped program says nothing, so it needs no
-            // tables to unwind by: a seventh.
-            .env(
-                "RUSTFLAGS",
-                "--remap-path-prefix=/work/vendor=crates --remap-path-prefix=/work/src= \
-                 -Cforce-unwind-tables=no -Clink-arg=-Wl,-z,pack-relative-relocs",
-            )
+            // program a fifteenth smaller.
+            .env("RUSTFLAGS", FLAGS)
             .env("CC_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-gcc")
             .run(
                 &[
