@@ -30,7 +30,7 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
             checks.check(&format!("`{command}`"), Err(anyhow::anyhow!("no test runs it")));
         }
     }
-    for name in inline_subcommands(&text) {
+    for name in inline_subcommands(&text, "cargo xtask") {
         checks.check(&format!("`cargo xtask {name}` exists"), exists(&name));
     }
     Ok(())
@@ -50,10 +50,10 @@ fn block_commands(text: &str) -> Vec<String> {
     commands
 }
 
-/// The words after every `cargo xtask` in running text.
-fn inline_subcommands(text: &str) -> Vec<String> {
+/// The words after every `program` in running text.
+fn inline_subcommands(text: &str, program: &str) -> Vec<String> {
     let mut names: Vec<_> = text
-        .split("`cargo xtask ")
+        .split(&format!("`{program} "))
         .skip(1)
         .filter_map(|rest| rest.split([' ', '`']).next())
         .map(str::to_owned)
@@ -103,6 +103,18 @@ mod tests {
     fn finds_commands() {
         let text = "a `cargo xtask verify IMAGE` b `cargo xtask lock`\n```sh\nrun me\n\n```\n```toml\nno\n```\n";
         assert_eq!(block_commands(text), ["run me"]);
-        assert_eq!(inline_subcommands(text), ["lock", "verify"]);
+        assert_eq!(inline_subcommands(text, "cargo xtask"), ["lock", "verify"]);
+    }
+
+    #[test]
+    fn the_devices_commands_are_in_its_help() {
+        let help = include_str!("../../../src/cli/args.rs");
+        let names = inline_subcommands(include_str!("../../../README.md"), "a7670e");
+        assert!(names.len() > 5, "{names:?}");
+        for name in names.iter().filter(|name| !name.starts_with('-')) {
+            let known = |line: &str| line.split_whitespace().next() == Some(name.as_str());
+            let mut lines = help.lines().filter(|line| line.starts_with("  ") && known(line));
+            assert!(lines.next().is_some(), "the README has `a7670e {name}`, --help has not");
+        }
     }
 }

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::power_cuts::number;
 use crate::context::Context;
 use crate::disk::mbr::{self, Mbr};
 use crate::emulate::{self, Machine, Modem, Options, Running};
@@ -69,10 +70,7 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     }
     // Some minutes each: by its name.
     if checks.asked(NAMES[1]) {
-        let cuts = match std::env::var("A7670E_CUTS") {
-            Ok(text) => text.parse().context("A7670E_CUTS is no number")?,
-            Err(_) => CUTS,
-        };
+        let cuts = number("A7670E_CUTS", CUTS)?.max(1);
         for cut in 1..=cuts {
             let result = cut_off(ctx);
             checks.check(&format!("cut {cut} of {cuts} is made good"), result);

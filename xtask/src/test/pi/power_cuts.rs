@@ -100,7 +100,8 @@ pub fn run(ctx: &Context) -> Result<BTreeMap<String, usize>> {
     Ok(table)
 }
 
-fn number(name: &str, default: usize) -> Result<usize> {
+/// What the environment says of `name`.
+pub fn number(name: &str, default: usize) -> Result<usize> {
     match std::env::var(name) {
         Ok(text) => text.parse().with_context(|| format!("{name}={text} is no number")),
         Err(_) => Ok(default),
