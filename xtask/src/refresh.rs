@@ -55,6 +55,7 @@ fn all(ctx: &Context) -> Result<Vec<(String, Vec<Request>)>> {
     };
     files.push((tools::LOCK.to_owned(), of(&[tools::Set::Build, tools::Set::Rig])));
     files.push((tools::RIVALS_LOCK.to_owned(), of(&[tools::Set::Rivals])));
+    files.push((tools::WEB_LOCK.to_owned(), of(&[tools::Set::Web])));
     files.push((driver::LOCK.to_owned(), driver::requests(ctx)?));
     files.push((coverage::LOCK.to_owned(), vec![coverage::request()]));
     Ok(files)

@@ -25,6 +25,9 @@ pub const LOCK: &str = "tools";
 /// Lock file of the programs that the build is measured beside.
 pub const RIVALS_LOCK: &str = "rivals";
 
+/// Lock file of the browser that looks at the desk's page.
+pub const WEB_LOCK: &str = "web";
+
 /// Which set of tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Set {
@@ -34,6 +37,8 @@ pub enum Set {
     Rig,
     /// Other makers of root file systems, to measure ours beside.
     Rivals,
+    /// A browser, for the desk's page.
+    Web,
 }
 
 /// Everything a tools root needs to be entered at all.
@@ -115,6 +120,8 @@ const RIVALS: &[&str] = &[
     "systemd",
 ];
 
+const WEB: &[&str] = &["chromium", "fonts-dejavu-core"];
+
 /// Cross compilation needs arm64's C library beside the compiler.
 const CROSS: &[&str] = &["libc6-dev-arm64-cross"];
 
@@ -124,6 +131,7 @@ impl Set {
             Self::Build => "build",
             Self::Rig => "rig",
             Self::Rivals => "rivals",
+            Self::Web => "web",
         }
     }
 
@@ -132,6 +140,7 @@ impl Set {
         match self {
             Self::Build | Self::Rig => LOCK,
             Self::Rivals => RIVALS_LOCK,
+            Self::Web => WEB_LOCK,
         }
     }
 
@@ -142,6 +151,7 @@ impl Set {
             Self::Build => BUILD,
             Self::Rig => RIG,
             Self::Rivals => RIVALS,
+            Self::Web => WEB,
         });
         if self == Self::Build && arch != "arm64" {
             packages.extend(CROSS);

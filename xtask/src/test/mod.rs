@@ -11,6 +11,7 @@ mod rootfs;
 pub mod rust;
 mod tidy;
 mod verify;
+mod web;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -64,6 +65,11 @@ pub const PARTS: &[Part] = &[
         name: "networkmanager",
         about: "Debian's NetworkManager configures the modem's link as it is told",
         run: rust::networkmanager,
+    },
+    Part {
+        name: "station-web",
+        about: "the desk's page in Chromium, and what other sites try",
+        run: web::run,
     },
     Part {
         name: "boot",
