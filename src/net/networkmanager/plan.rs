@@ -12,6 +12,15 @@ use super::{ACTIVATED, DEACTIVATING, DISCONNECTED, Device, FAILED, Seen, State, 
 use crate::net::model::{ADVERTISED_ROUTE, Address, MAIN_TABLE, Observed};
 use crate::net::plan::{self, Plan};
 
+/// What NetworkManager adds to the metric of a default route until its own check of
+/// the way to the internet, where it makes one, has found that way
+/// (`default_route_metric_penalty_get` of its nm-device.c). Behind many private access
+/// points it never does.
+const PENALTY: u32 = 20_000;
+
+/// `NM_CONNECTIVITY_FULL`.
+const FULL: u32 = 4;
+
 /// The steps from what was seen to `wish`. An open link is NetworkManager's alone.
 /// A link that is shut is nobody's: NetworkManager lets go of it, and addresses
 /// that remain, say because NetworkManager does not run any more, are taken away
@@ -114,21 +123,23 @@ fn connect(
     let others = device.active.is_some() && !ours && device.state <= ACTIVATED;
     if idle || others || wish.anew {
         steps.push(Step::Activate { uuid });
-    } else if ours && device.state == ACTIVATED && (changed || !applied(wish, observed)) {
+    } else if ours && device.state == ACTIVATED && (changed || !applied(wish, device, observed)) {
         steps.push(Step::Reapply);
     }
 }
 
-/// Whether the default routes of the link have the metric; true when there are
-/// none, which a profile does not change.
-fn applied(wish: &Wish, observed: &Observed) -> bool {
+/// Whether the default routes of the link have the metric, or what NetworkManager
+/// makes of it; true when there are none, which a profile does not change.
+fn applied(wish: &Wish, device: &Device, observed: &Observed) -> bool {
     let default =
         |route: &&crate::net::model::Route| route.index == wish.index && route.destination.1 == 0;
     let ipv4 = |route: &&crate::net::model::Route| route.destination.0.is_ipv4();
     let routes = observed.routes.iter().filter(default).filter(ipv4);
     let mut metrics =
         routes.filter(|route| route.table == MAIN_TABLE).map(|route| route.metric).peekable();
-    metrics.peek().is_none() || metrics.any(|metric| metric == wish.metric)
+    let more = if device.connectivity == FULL { 0 } else { PENALTY };
+    let fits = |metric| metric == wish.metric || metric == wish.metric.saturating_add(more);
+    metrics.peek().is_none() || metrics.any(fits)
 }
 
 /// First down, then out of its hands: a link that is let go while it is connected

@@ -298,3 +298,24 @@ fn a_call_is_dialled_by_its_profile_and_the_link_on_usb_is_left() {
     assert!(changed[0].contains("ipv4.route-metric 700 -> 20700"), "{changed:?}");
     assert!(changed[1].ends_with("do what the changed profile says"), "{changed:?}");
 }
+
+/// NetworkManager's own check of the internet fails, or has yet to be made: that
+/// makes no route that is missing, and doing it anew changes nothing.
+#[test]
+fn what_networkmanager_adds_to_the_metric_is_its_own_affair() {
+    let wish = wish();
+    let profile = Profile::ethernet(&wish, &device(true, ACTIVATED));
+    let active = Some(profile.uuid().to_owned());
+    let steps = |connectivity: u32, metric: u32| {
+        let device = Device { active: active.clone(), connectivity, ..device(true, ACTIVATED) };
+        let seen = running(Some(device), Some(told(&profile)), None);
+        plan(&wish, &seen, &kernel(true, Some(metric))).steps
+    };
+    for connectivity in 0..=4 {
+        assert_eq!(steps(connectivity, 700), []);
+        let again =
+            if connectivity == 4 { vec![plan::Step::Manager(Step::Reapply)] } else { vec![] };
+        assert_eq!(steps(connectivity, 20_700), again, "{connectivity}");
+        assert_eq!(steps(connectivity, 100), [plan::Step::Manager(Step::Reapply)]);
+    }
+}
