@@ -32,7 +32,11 @@ use crate::net::dns::Dns;
 use crate::net::probe;
 use crate::protocol::{MessagesCall, SmsList};
 use crate::session::{Clock, ControlReport, Device, Event, Report, Session, Settings};
-use crate::sms::desk::{News, NotDone};
+use crate::sms::desk::{Desk, News, NotDone};
+
+/// How long the end of the service waits to hear what became of a text message that
+/// is being sent: else nobody would know. A network that is well takes a few seconds.
+const LAST_WORD: Duration = Duration::from_secs(10);
 
 /// What all tasks share.
 pub struct Shared {
@@ -165,16 +169,28 @@ impl Task {
     /// # Errors
     /// What the session asks for cannot be kept.
     pub async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> Result<()> {
+        let mut end = None;
         loop {
             _ = self.carry_out();
             self.command_turn();
             self.follow_modem();
             _ = self.carry_out();
-            let due = self.shared.start + self.session.next_event();
+            let idle = self.session.messages().is_none_or(Desk::is_idle);
+            if end.is_some_and(|end| idle || self.shared.clock().now >= end) {
+                break;
+            }
+            let next = self.session.next_event();
+            let due = self.shared.start + end.map_or(next, |end| next.min(end));
             let mut event = None;
             tokio::select! {
                 order = orders.recv() => match order {
-                    Some(Order::Stop) | None => break,
+                    None => break,
+                    Some(Order::Stop) => {
+                        let clock = self.shared.clock();
+                        let until = clock.now.saturating_add(LAST_WORD);
+                        self.session.hold_messages(clock, until);
+                        end = Some(until);
+                    }
                     Some(order) => event = self.order(order),
                 },
                 heard = work(&mut self.port) => event = Some(self.heard(heard)),

@@ -105,6 +105,35 @@ fn messages_go_and_come_and_are_told_of() {
 }
 
 #[test]
+fn stopped_while_it_sends_it_hears_what_becomes_of_it() {
+    if outside("messages::stopped_while_it_sends_it_hears_what_becomes_of_it") {
+        return;
+    }
+    ip("link set lo up");
+    let folder = tempfile::tempdir().unwrap();
+    let late = "[[fault]]\non_command = \"AT+CMGS*\"\neffect = \"late\"\nby_ms = 3000\n";
+    let rig = Rig::new(folder.path(), "a7670e-ecm", 100, late);
+    let service = Service::start(folder.path(), CONFIG);
+    service.wait("online");
+    for text in ["on its way", "in its turn"] {
+        assert!(sms(&service, &["send", "--to", "+254700000001", text]).is_some());
+    }
+    // The modem has been told of it, and has yet to ask for the text.
+    until("it is being sent", || list(&service)[0]["parts_done"] == 1);
+    assert_eq!(list(&service)[0]["state"], "accepted");
+    service.stop();
+    let sent = || rig.with(|modem, _| modem.sent_messages().to_vec());
+    let texts: Vec<String> = sent().into_iter().map(|part| part.text).collect();
+    assert_eq!(texts, ["on its way"], "and nothing more is begun");
+    let service = Service::start(folder.path(), CONFIG);
+    let states = || list(&service).into_iter().map(|one| one["state"].clone());
+    until("both are sent", || states().collect::<Vec<_>>() == ["submitted", "submitted"]);
+    assert_eq!(sent().len(), 2);
+    service.stop();
+    drop(rig);
+}
+
+#[test]
 fn killed_while_it_sends_and_receives_it_loses_and_doubles_nothing() {
     if outside("messages::killed_while_it_sends_and_receives_it_loses_and_doubles_nothing") {
         return;
