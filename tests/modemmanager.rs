@@ -12,9 +12,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use a7670e_emulator::fault::Effect;
@@ -36,7 +33,7 @@ mod service;
 #[path = "online/wire.rs"]
 mod wire;
 
-use manager::Manager;
+use manager::{Manager, home};
 use rig::Rig;
 use service::{Service, download, ours};
 
@@ -47,22 +44,6 @@ const PEER: &str = "+254700000001";
 
 fn config(control: &str) -> String {
     format!("[modem]\ncontrol = \"{control}\"\n{}", service::CONFIG)
-}
-
-/// A folder in which the service finds the fake sysfs at the path at which
-/// ModemManager finds it, too.
-fn home(folder: &Path) -> std::path::PathBuf {
-    let bind = |from: &Path, to: &str| {
-        let status = Command::new("mount").arg("--bind").args([from, Path::new(to)]).status();
-        assert!(status.unwrap().success(), "{to} cannot be mounted over");
-    };
-    common::tree(&folder.join("sys"));
-    bind(&folder.join("sys"), "/sys");
-    let home = folder.join("home");
-    fs::create_dir(&home).unwrap();
-    std::os::unix::fs::symlink("/sys", home.join("sys")).unwrap();
-    std::os::unix::fs::symlink(folder.join("dev"), home.join("dev")).unwrap();
-    home
 }
 
 fn cellular(service: &Service) -> Value {

@@ -18,6 +18,12 @@ mod common;
 use common::debian::{Root, Running, bus_but};
 use common::namespace::{ip, outside};
 
+#[path = "networkmanager/both.rs"]
+mod both;
+#[path = "modemmanager/manager.rs"]
+mod modems;
+#[path = "common/polkit.rs"]
+mod polkit;
 #[path = "online/rig.rs"]
 mod rig;
 #[path = "online/router.rs"]
@@ -52,7 +58,7 @@ struct Manager {
     address: String,
     main: &'static str,
     program: Option<Running>,
-    _bus: Running,
+    _bus: Option<Running>,
     /// The bus's, the rig's and the service's.
     folder: TempDir,
 }
@@ -62,6 +68,22 @@ impl Manager {
     /// NetworkManager's configuration.
     fn new(rules: &str, main: &'static str) -> Manager {
         let folder = tempfile::tempdir().unwrap();
+        Manager::folders();
+        let root = Root::of("A7670E_NETWORKMANAGER_ROOT");
+        let (running, address) = bus_but(&root, folder.path(), rules);
+        Manager { root, address, main, program: None, _bus: Some(running), folder }
+    }
+
+    /// On the bus of another, which is in this folder.
+    fn on(folder: TempDir) -> Manager {
+        Manager::folders();
+        let root = Root::of("A7670E_NETWORKMANAGER_ROOT");
+        let address = format!("unix:path={}", folder.path().join("bus").display());
+        Manager { root, address, main: "", program: None, _bus: None, folder }
+    }
+
+    /// What it needs of a machine.
+    fn folders() {
         ip("link set lo up");
         for place in ["/etc", "/run", "/var/lib"] {
             let mounted = Command::new("mount").args(["-t", "tmpfs", "tmpfs", place]).status();
@@ -77,18 +99,31 @@ impl Manager {
         fs::write("/etc/group", "root:x:0:\n").unwrap();
         fs::write("/etc/hosts", "127.0.0.1 localhost\n").unwrap();
         fs::write("/etc/resolv.conf", RESOLV_CONF).unwrap();
-        let root = Root::of("A7670E_NETWORKMANAGER_ROOT");
-        let (running, address) = bus_but(&root, folder.path(), rules);
-        Manager { root, address, main, program: None, _bus: running, folder }
     }
 
     /// Starts NetworkManager, and waits for it.
     fn start(&mut self) {
+        let program = self.root.program("usr/sbin/NetworkManager");
+        self.start_by(program);
+    }
+
+    /// The same where a fake sysfs is mounted over the real one.
+    fn start_with_real_sysfs(&mut self) {
+        let real = self.root.program("usr/sbin/NetworkManager");
+        let mut program = Command::new("unshare");
+        program.args(["--mount", "sh", "-c", "umount /sys && exec \"$0\" \"$@\""]);
+        program.arg(real.get_program()).args(real.get_args());
+        for (name, value) in real.get_envs() {
+            program.env(name, value.unwrap_or_default());
+        }
+        self.start_by(program);
+    }
+
+    fn start_by(&mut self, mut program: Command) {
         let main = self.main;
         // There is no polkit on this bus, and nobody here but root.
         let text = format!("[main]\nplugins=keyfile\nauth-polkit=false\n{main}\n");
         fs::write("/etc/NetworkManager/NetworkManager.conf", text).unwrap();
-        let mut program = self.root.program("usr/sbin/NetworkManager");
         program.args(["--debug", "--log-level=INFO"]).stdout(Stdio::null());
         program.env("DBUS_SYSTEM_BUS_ADDRESS", &self.address);
         if std::env::var_os("A7670E_TEST_LOG").is_none() {

@@ -1,5 +1,7 @@
 //! Debian's ModemManager, in its own folder, on a bus of the test's own.
 
+#![allow(dead_code, reason = "every test crate uses its own part")]
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -125,6 +127,22 @@ impl Manager {
         let line = line.unwrap_or_else(|| panic!("mmcli shows no {key}:\n{shown}"));
         line.split_once(':').unwrap().1.trim().to_owned()
     }
+}
+
+/// A folder in which the service finds the fake sysfs at the path at which
+/// ModemManager finds it, too.
+pub fn home(folder: &Path) -> PathBuf {
+    let bind = |from: &Path, to: &str| {
+        let status = Command::new("mount").arg("--bind").args([from, Path::new(to)]).status();
+        assert!(status.unwrap().success(), "{to} cannot be mounted over");
+    };
+    crate::common::tree(&folder.join("sys"));
+    bind(&folder.join("sys"), "/sys");
+    let home = folder.join("home");
+    fs::create_dir(&home).unwrap();
+    std::os::unix::fs::symlink("/sys", home.join("sys")).unwrap();
+    std::os::unix::fs::symlink(folder.join("dev"), home.join("dev")).unwrap();
+    home
 }
 
 /// Serves polkit's part on the bus for as long as the test runs.

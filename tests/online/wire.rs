@@ -96,9 +96,10 @@ fn veth(name: &str, mac: [u8; 6]) -> File {
     // Whoever listens there is us alone.
     fs::write(format!("/proc/sys/net/ipv6/conf/{FAR}/disable_ipv6"), "1").unwrap();
     checksummed(name);
+    // Not by sysfs, over which a test may have mounted another.
     let index = |name: &str| -> i32 {
-        let path = format!("/sys/class/net/{name}/ifindex");
-        fs::read_to_string(path).unwrap().trim().parse().unwrap()
+        let line = ip(&format!("-o link show dev {name}"));
+        line.split(':').next().unwrap().parse().unwrap()
     };
     if fs::exists(UDEV).unwrap() {
         // As udev keeps it (sd-device.c, `device_read_db_internal`), by our rules.
