@@ -68,6 +68,16 @@ pub struct Fault {
 }
 
 impl Stored {
+    /// Whether it came, and is all there.
+    #[must_use]
+    pub fn is_to_be_taken(&self) -> bool {
+        match self.kind {
+            Kind::Deliver => self.whole,
+            Kind::Report => true,
+            Kind::Other => false,
+        }
+    }
+
     /// The messages that it stands for, as octets without a service centre;
     /// nothing for what is none or not all there.
     ///
@@ -279,13 +289,16 @@ mod tests {
     #[test]
     fn reports_and_what_is_none() {
         let report = Stored { kind: Kind::Report, reference: 7, status: 0, ..stored("") };
+        assert!(report.is_to_be_taken());
         let octets = report.octets().unwrap();
         let Tpdu::StatusReport(report) = Tpdu::decode(&octets[0]).unwrap() else { panic!() };
         assert_eq!((report.reference, report.status), (7, Status(0)));
         assert_eq!(report.to, Address::number("+254700000001").unwrap());
         let part = Stored { whole: false, ..stored("half") };
-        assert!(part.octets().unwrap().is_empty());
-        assert!(Stored { kind: Kind::Other, ..stored("x") }.octets().unwrap().is_empty());
+        assert!(part.octets().unwrap().is_empty() && !part.is_to_be_taken());
+        let other = Stored { kind: Kind::Other, ..stored("x") };
+        assert!(other.octets().unwrap().is_empty() && !other.is_to_be_taken());
+        assert!(stored("x").is_to_be_taken());
     }
 
     #[test]

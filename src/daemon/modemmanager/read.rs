@@ -22,7 +22,7 @@ const DELIVER: u32 = 1;
 const REPORT: u32 = 3;
 const RECEIVED: u32 = 3;
 
-/// Most messages that are looked at in one go; the others when these are deleted.
+/// Most messages that are taken in one go; the others when these are deleted.
 const MESSAGES: usize = 50;
 
 type Values = HashMap<String, OwnedValue>;
@@ -88,17 +88,25 @@ pub async fn all(bus: &Connection, path: &str, interface: &str) -> Result<Values
     reply.body().deserialize()
 }
 
-/// The messages; those that go meanwhile are left out.
+/// The messages that came; those that go meanwhile are left out. Those from here, and
+/// texts of which parts are missing, stay, and are not to be in the way of others.
 async fn messages(bus: &Connection, values: &Values) -> Vec<Stored> {
     let paths = values.get("Messages").and_then(|value| value.try_clone().ok());
     let paths = paths.and_then(|value| Vec::<OwnedObjectPath>::try_from(value).ok());
-    let mut all_of_them = Vec::new();
-    for path in paths.unwrap_or_default().into_iter().take(MESSAGES) {
+    let (mut came, mut whole) = (Vec::new(), 0);
+    for path in paths.unwrap_or_default() {
+        if whole >= MESSAGES {
+            break;
+        }
         if let Ok(values) = all(bus, path.as_str(), SMS).await {
-            all_of_them.push(stored(path.to_string(), &values));
+            let stored = stored(path.to_string(), &values);
+            whole += usize::from(stored.is_to_be_taken());
+            if stored.kind != Kind::Other {
+                came.push(stored);
+            }
         }
     }
-    all_of_them
+    came
 }
 
 fn stored(path: String, values: &Values) -> Stored {
