@@ -58,11 +58,11 @@ async fn look(shared: &Shared, link: &str, modem: Option<&str>) -> Seen {
     }
     match bus::look(bus, link, modem.filter(|modem| !modem.is_empty())).await {
         Ok(state) => Seen::Running(Box::new(state)),
-        // It left in between; the next look tells.
-        Err(error) => {
-            tracing::debug!("{link}: {error}");
-            Seen::Absent
-        }
+        Err(error) => match bus::is_running(bus).await {
+            // It left in between.
+            Ok(false) => Seen::Absent,
+            _ => Seen::Silent(error.to_string()),
+        },
     }
 }
 

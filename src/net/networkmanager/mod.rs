@@ -51,6 +51,8 @@ pub enum Seen {
     NoBus(String),
     /// It does not run.
     Absent,
+    /// It runs, and does not say how it is; what it says instead.
+    Silent(String),
     /// It runs.
     Running(Box<State>),
 }
@@ -155,6 +157,10 @@ impl Seen {
             )),
             Seen::Absent => Some(format!(
                 "NetworkManager does not run: `systemctl start NetworkManager`, {OTHER}"
+            )),
+            Seen::Silent(why) => Some(format!(
+                "NetworkManager runs and does not say how {link} is ({why}): \
+                 `systemctl restart NetworkManager`, {OTHER}"
             )),
             Seen::Running(state) if state.device.is_none() => Some(format!(
                 "NetworkManager does not configure {link}, as it does not with raw-IP modems and \

@@ -138,7 +138,7 @@ fn a_link_that_is_shut_is_disconnected_before_it_is_let_go() {
     let manager = [Step::Disconnect, Step::Manage(false)].map(plan::Step::Manager);
     assert_eq!(shut.steps, [&manager[..], std::slice::from_ref(&remove)].concat());
     // It died while it was connected: nobody else would.
-    for seen in [Seen::Absent, Seen::NoBus("gone".into())] {
+    for seen in [Seen::Absent, Seen::NoBus("gone".into()), Seen::Silent("odd".into())] {
         assert_eq!(plan(&wish, &seen, &observed).steps, std::slice::from_ref(&remove));
         assert!(seen.trouble("wwan0").unwrap().contains("NetworkManager"));
         // An open one that runs goes on.
@@ -149,6 +149,9 @@ fn a_link_that_is_shut_is_disconnected_before_it_is_let_go() {
     let delete = plan::Step::Manager(Step::Delete { uuid: profile.uuid().into() });
     assert_eq!(gone.steps, [&manager[..], &[delete, remove]].concat());
     assert!(running(None, None, None).trouble("wwan0").unwrap().contains("raw-IP"));
+    // What it answers is shown, and nobody is told that it does not run.
+    let silent = Seen::Silent("odd".into()).trouble("wwan0").unwrap();
+    assert!(silent.contains("odd") && !silent.contains("does not run"), "{silent}");
     let let_go = running(Some(device(false, 10)), None, None);
     assert_eq!(farewell(&wish, &let_go, &kernel(true, None)).steps, []);
 }
