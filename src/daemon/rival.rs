@@ -1,6 +1,7 @@
 //! Sees to it that ModemManager lets go of a modem, and that a new one does too,
 //! until it is to have it.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,15 +12,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::modemmanager::{self, Outcome};
 use super::task::{Pending, Shared, finish};
 use crate::modem::usb_path::UsbPath;
+use crate::session::{self, YOUNG};
 
 /// How often to see whether a bus is there.
 const CHECK: Duration = Duration::from_secs(3);
-
-/// How long a modem, or ModemManager, is so new that ModemManager may yet come to
-/// know the modem: it looks at the bus once it has its name there, which takes tens
-/// of seconds while a system starts. What it is not asked for before it knows the
-/// modem well, it does: it would speak on the AT port beside us.
-const YOUNG: Duration = Duration::from_secs(60);
 
 /// How often when it refuses or does not know the modem: asking again soon would
 /// only fill the bus's log.
@@ -28,13 +24,36 @@ const SELDOM: Duration = Duration::from_secs(60);
 /// How long the bus may take to take us in. While a system starts, it is slow.
 const BUS: Duration = Duration::from_secs(3);
 
+/// What [`Rival::settle`] has to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// [`Rival::is_settled`] became true.
+    Settled,
+    /// ModemManager does this.
+    Heard(session::Rival),
+}
+
+/// What came of a question.
+struct Answer {
+    /// Who was asked, by the unique name on the bus.
+    owner: Option<String>,
+    version: Option<String>,
+    outcome: zbus::Result<Outcome>,
+}
+
 /// What is known of ModemManager, for one modem.
 pub struct Rival {
-    asking: Pending<zbus::Result<Outcome>>,
+    asking: Pending<Answer>,
     /// The one that has let go, by its unique name on the bus.
     released: Option<String>,
     /// The one that did not know the modem, and since when that is so.
     unknown: Option<(String, Instant)>,
+    /// The one that was met last, and the one that has begun to look at the modem.
+    met: Option<String>,
+    begun: Option<String>,
+    /// What was told last, and what is yet to be told.
+    told: Option<session::Rival>,
+    news: VecDeque<News>,
     settled: bool,
     check: Instant,
     /// The modem is ModemManager's.
@@ -51,6 +70,10 @@ impl Rival {
             asking: None,
             released: None,
             unknown: None,
+            met: None,
+            begun: None,
+            told: None,
+            news: VecDeque::new(),
             settled: false,
             check: Instant::now(),
             yielded: false,
@@ -67,6 +90,8 @@ impl Rival {
         self.check = Instant::now();
         self.released = None;
         self.unknown = None;
+        (self.met, self.begun, self.told) = (None, None, None);
+        self.news.clear();
         self.enough = Arc::default();
     }
 
@@ -108,9 +133,9 @@ impl Rival {
         self.settled
     }
 
-    /// Waits until [`Rival::is_settled`] becomes true. Can be dropped at any time,
-    /// and is to be called again and again: it also asks later comers.
-    pub async fn settle(&mut self, shared: &Arc<Shared>, path: &UsbPath) {
+    /// Waits for news: that [`Rival::is_settled`] became true, or what a later comer
+    /// does. Can be dropped at any time, and is to be called again and again.
+    pub async fn settle(&mut self, shared: &Arc<Shared>, path: &UsbPath) -> News {
         if self.giving.is_some() {
             finish(&mut self.giving).await;
         }
@@ -118,20 +143,20 @@ impl Rival {
             return std::future::pending().await;
         }
         loop {
+            if let Some(news) = self.news.pop_front() {
+                return news;
+            }
             if self.asking.is_none() {
                 sleep_until(self.check).await;
                 self.ask(Arc::clone(shared), uid(&shared.tools.sysfs, path));
             }
-            let outcome = finish(&mut self.asking).await;
-            self.check = Instant::now() + self.hear(outcome, path);
-            if !std::mem::replace(&mut self.settled, true) {
-                return;
-            }
+            let answer = finish(&mut self.asking).await;
+            self.check = Instant::now() + self.hear(answer, path);
         }
     }
 
     fn ask(&mut self, shared: Arc<Shared>, uid: String) {
-        let known = self.released.clone();
+        let (known, met, begun) = (self.released.clone(), self.met.clone(), self.begun.clone());
         let enough = Arc::clone(&self.enough);
         // The port is in use: there is time until something changes.
         let wait = self.settled;
@@ -141,29 +166,68 @@ impl Rival {
                 if wait {
                     sleep(CHECK).await;
                 }
-                return Ok(Outcome::Absent);
+                return Answer { owner: None, version: None, outcome: Ok(Outcome::Absent) };
             };
             let owner = match wait {
-                true => modemmanager::other_than(bus, known.as_deref(), &enough).await?,
-                false => modemmanager::owner(bus).await?,
+                true => modemmanager::other_than(bus, known.as_deref(), &enough).await,
+                false => modemmanager::owner(bus).await,
             };
-            match (owner, known) {
-                (None, _) => Ok(Outcome::Absent),
-                (Some(owner), Some(known)) if owner == known => Ok(Outcome::Released(owner)),
-                _ => modemmanager::inhibit(bus, &uid, &enough).await,
-            }
+            let owner = match owner {
+                Ok(owner) => owner,
+                Err(error) => return Answer { owner: None, version: None, outcome: Err(error) },
+            };
+            let outcome = match &owner {
+                None => Ok(Outcome::Absent),
+                Some(owner) if known.as_ref() == Some(owner) => {
+                    Ok(Outcome::Released(owner.clone()))
+                }
+                Some(owner) if wait && met.as_ref() != Some(owner) => {
+                    Ok(Outcome::Came(owner.clone()))
+                }
+                Some(_) => modemmanager::inhibit(bus, &uid, &enough, owner == begun).await,
+            };
+            let outcome = match outcome {
+                // It ended meanwhile: whoever comes next is asked at once.
+                Err(_) if is_another(bus, owner.as_deref()).await => {
+                    return Answer { owner: None, version: None, outcome: Ok(Outcome::Absent) };
+                }
+                other => other,
+            };
+            let version = match outcome {
+                Ok(Outcome::Absent | Outcome::Came(_) | Outcome::Begun(_)) => None,
+                _ => modemmanager::version(bus).await,
+            };
+            Answer { owner, version, outcome }
         }));
     }
 
-    /// Takes an outcome in; gives the pause before the next question.
-    fn hear(&mut self, outcome: zbus::Result<Outcome>, path: &UsbPath) -> Duration {
-        match outcome {
-            Ok(Outcome::Absent) => self.released = None,
+    /// Takes an answer in; gives the pause before the next question.
+    fn hear(&mut self, answer: Answer, path: &UsbPath) -> Duration {
+        let Answer { owner, version, outcome } = answer;
+        self.met = owner;
+        let mut pause = Duration::ZERO;
+        let news = match outcome {
+            Ok(Outcome::Came(_)) => Some(session::Rival::Came),
+            Ok(Outcome::Begun(owner)) => {
+                self.begun = Some(owner);
+                // Nobody speaks yet.
+                if !self.settled {
+                    return pause;
+                }
+                Some(session::Rival::Came)
+            }
+            Ok(Outcome::Absent) => {
+                self.released = None;
+                Some(session::Rival::Absent)
+            }
             Ok(Outcome::Released(owner)) => {
-                if self.released.as_ref() != Some(&owner) {
+                // Taken back before it is heard of, it was not asked again.
+                let news = self.released.as_ref() != Some(&owner);
+                if news {
                     tracing::info!("modem at {path}: ModemManager lets go of it");
                 }
                 self.released = Some(owner);
+                news.then_some(session::Rival::Released { version })
             }
             Ok(Outcome::Unknown(owner)) => {
                 let since = match self.unknown.take() {
@@ -172,18 +236,28 @@ impl Rival {
                 };
                 self.unknown = Some((owner, since));
                 if since.elapsed() > YOUNG {
-                    return SELDOM;
+                    pause = SELDOM;
                 }
+                Some(session::Rival::Unknown { version })
             }
             Err(error) => {
                 if !self.settled {
                     tracing::warn!("modem at {path}: ModemManager does not let go of it: {error}");
                 }
-                return SELDOM;
+                pause = SELDOM;
+                Some(session::Rival::Refused { version, why: error.to_string() })
             }
+        };
+        if !std::mem::replace(&mut self.settled, true) {
+            self.news.push_back(News::Settled);
         }
-        // The next question waits itself.
-        Duration::ZERO
+        let news = news.filter(|news| self.told.as_ref() != Some(news));
+        if let Some(news) = news {
+            self.told = Some(news.clone());
+            self.news.push_back(News::Heard(news));
+        }
+        // Otherwise the next question waits itself.
+        pause
     }
 
     /// Gives the modem back, if ModemManager had let go of it.
@@ -198,6 +272,11 @@ impl Rival {
             }
         }
     }
+}
+
+/// Whether who runs as ModemManager is not `known`.
+async fn is_another(bus: &zbus::Connection, known: Option<&str>) -> bool {
+    modemmanager::owner(bus).await.is_ok_and(|owner| owner.as_deref() != known)
 }
 
 /// The name that ModemManager has for a USB device: its real path in sysfs.

@@ -22,7 +22,7 @@ use super::network;
 use super::obey;
 use super::port::Port;
 use super::recording::Recording;
-use super::rival::Rival;
+use super::rival::{self, Rival};
 use crate::at::{AtError, Command, Reply};
 use crate::config::Control;
 use crate::modem::transcript::Side;
@@ -216,8 +216,11 @@ impl Task {
                     watch::News::Modem(news) => Event::Manager(news),
                     watch::News::Message(news) => Event::ManagerMessage(news),
                 }),
-                () = self.rival.settle(&self.shared, &self.path), if self.device.is_some() => {
-                    event = Some(Event::Device(self.presented()));
+                news = self.rival.settle(&self.shared, &self.path), if self.device.is_some() => {
+                    event = Some(match news {
+                        rival::News::Settled => Event::Device(self.presented()),
+                        rival::News::Heard(news) => Event::Rival(news),
+                    });
                 }
                 () = sleep_until(due) => {}
             }

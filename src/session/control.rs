@@ -94,7 +94,7 @@ pub struct ControlReport {
     pub wanted: Control,
     /// Who has the AT port.
     pub holder: Holder,
-    /// Whether it has said how the modem is. Until then, for a minute at most, what
+    /// Whether it has said how the modem is. Until then, for two minutes at most, what
     /// was known before is shown.
     pub settled: bool,
     /// ModemManager's version, where it matters and is known.
@@ -139,6 +139,27 @@ impl Hands {
 
     pub fn theirs(&self) -> bool {
         self.theirs
+    }
+
+    pub fn wanted(&self) -> Control {
+        self.wanted
+    }
+
+    /// Whether the service has the modem, and shall.
+    pub fn is_ours_to_keep(&self) -> bool {
+        !self.theirs && self.wanted == Control::Direct
+    }
+
+    /// Nobody will say for a while how a modem is that was connected.
+    pub fn keep_known(&mut self, until: Duration, state: State) {
+        self.known = Some((until, state));
+    }
+
+    /// What was known before holds until then.
+    pub fn know_until(&mut self, until: Duration) {
+        if let Some(known) = &mut self.known {
+            known.0 = until;
+        }
     }
 
     /// Whether text messages go over the AT port: not while it is only being set
@@ -186,12 +207,14 @@ impl Session {
     #[must_use]
     pub fn control_report(&self) -> ControlReport {
         let hands = &self.hands;
+        let rival = || self.rivalry.version().filter(|_| hands.is_ours_to_keep());
+        let version = hands.manager.version().or_else(rival);
         ControlReport {
             wanted: hands.wanted,
             holder: if hands.theirs { Holder::ModemManager } else { Holder::Service },
             settled: hands.known.is_none(),
-            modemmanager: hands.manager.version().map(str::to_owned),
-            note: hands.note(),
+            modemmanager: version.map(str::to_owned),
+            note: hands.note().or_else(|| self.rival_note()),
         }
     }
 

@@ -68,6 +68,7 @@ impl Session {
         let port = match phase {
             // Nothing that could be tried would hasten it.
             Phase::NoPort if self.device.as_ref().is_some_and(|device| device.held) => None,
+            Phase::NoPort if self.is_hushed() => None,
             Phase::NoPort | Phase::Probing => {
                 within(BOOT, self.timers.answered.max(self.timers.device))
             }

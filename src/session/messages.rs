@@ -252,7 +252,8 @@ impl Session {
             // What is on its way to the network is seen to its end.
             let sending =
                 self.desk.open && self.messages().is_some_and(|desk| desk.is_sending(clock.wall));
-            let speaks = self.hands.speaks() || sending && !self.hands.theirs();
+            let quiet = self.rivalry.is_quiet();
+            let speaks = self.hands.speaks() && !quiet || sending && !self.hands.theirs();
             let open = open && speaks && (self.desk.open || settled);
             let modem = self.hands.manager.messaging().map(str::to_owned);
             self.desk.know(open, modem.is_some(), registered);

@@ -11,11 +11,13 @@
 
 mod control;
 mod evidence;
+mod judge;
 mod managed;
 mod messages;
 mod network;
 mod ppp;
 mod report;
+mod rival;
 mod routers;
 mod settings;
 mod words;
@@ -26,12 +28,13 @@ use std::time::Duration;
 pub use control::{ControlReport, Holder};
 pub use managed::ManagerReport;
 pub use report::{CellularReport, NetworkReport, Next, Report, UsageReport};
+pub use rival::{Rival, YOUNG};
 pub use settings::{DnsScope, Settings};
 pub use words::{Action, Clock, Device, Event, Failure, Kept};
 
 use crate::at::AtError;
 use crate::config::Control;
-use crate::modem::machine::{self, Machine, Memory, ModelTraits, Order, Phase};
+use crate::modem::machine::{self, Machine, Memory, ModelTraits, Phase};
 use crate::modem::manager::Manager;
 use crate::net::clash::Clash;
 use crate::net::dhcp::{self, Lease};
@@ -39,8 +42,8 @@ use crate::net::model::{Link, Observed};
 use crate::net::plan::Plan;
 use crate::net::probe::{Outcome, Prover};
 use crate::policy::budget::{Budget, Usage};
-use crate::policy::ladder::{Ladder, Rung};
-use crate::policy::verdict::{Verdict, verdict};
+use crate::policy::ladder::Ladder;
+use crate::policy::verdict::Verdict;
 
 /// First wait before a port that could not be opened is tried again; it doubles
 /// up to [`REOPEN_MOST`]. ModemManager lets go of a port within a second.
@@ -129,6 +132,7 @@ pub struct Session {
     next_tick: Duration,
     desk: messages::Messages,
     hands: control::Hands,
+    rivalry: rival::Rivalry,
     actions: Vec<Action>,
 }
 
@@ -149,6 +153,7 @@ impl Session {
                 kept.unreadable,
             ),
             hands: control::Hands::new(settings.control, manager),
+            rivalry: rival::Rivalry::default(),
             kept_memory: kept.memory,
             boot: kept.boot,
             settings,
@@ -223,6 +228,7 @@ impl Session {
             }
             Event::Hint => self.look(),
             Event::Manager(event) => self.hands.manager.event(now, event),
+            Event::Rival(rival) => self.rival(now, rival),
             Event::ManagerMessage(event) => self.desk.managed(clock, event),
             Event::Applied(failures) => self.applied(now, failures),
             Event::Observed(observed) => self.seen(clock, observed),
@@ -276,7 +282,9 @@ impl Session {
         let routers = self.next_solicitation();
         let desk = self.desk.next_event();
         let manager = self.hands.manager.next_event();
-        let due = [machine, dhcp, port, look, probe, retry, routers, self.climb, desk, manager];
+        let quiet = self.rivalry.until();
+        let due =
+            [machine, dhcp, port, look, probe, retry, routers, self.climb, desk, manager, quiet];
         due.into_iter().flatten().fold(self.next_tick, Duration::min)
     }
 
@@ -343,6 +351,9 @@ impl Session {
         if !known || freed {
             self.timers.device = now;
         }
+        if device.is_none() {
+            self.rivalry.unplugged();
+        }
         if !known {
             self.machine = None;
             self.hands.plugged(now);
@@ -377,6 +388,7 @@ impl Session {
     /// Hears the parts, and does what follows, until nothing does.
     fn settle(&mut self, clock: Clock) {
         let now = clock.now;
+        self.hush(clock);
         if self.port == (Port::Closed { next: Some(now) })
             || matches!(self.port, Port::Closed { next: Some(next) } if next <= now)
         {
@@ -390,6 +402,9 @@ impl Session {
             };
         }
         let mut changed = self.converse(clock);
+        if self.hush(clock) {
+            changed |= self.converse(clock);
+        }
         if self.change_hands(clock) {
             changed |= self.converse(clock);
         }
@@ -434,64 +449,5 @@ impl Session {
         if self.path == Path::Unknown && none && self.timers.in_phase(now) >= DOUBT {
             self.path = Path::Down;
         }
-    }
-
-    /// Verdict, and what the ladder makes of it.
-    fn judge(&mut self, clock: Clock) -> bool {
-        let evidence = self.evidence(clock.now);
-        let verdict = verdict(&evidence);
-        let news = verdict != self.verdict;
-        if news {
-            self.verdict = verdict;
-            let reason = self.cellular().and_then(|state| state.reason.clone());
-            let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
-            self.actions.push(Action::Say(format!("{verdict}{reason}")));
-        }
-        let pause = if verdict == Verdict::Online { LOOK } else { TICK };
-        self.next_tick = clock.now.saturating_add(pause);
-        self.climb = None;
-        self.ladder.clock(clock.now, clock.wall);
-        self.ladder.spare(self.prover.is_fresh(clock.now) && self.route() == Some(true));
-        let tried = self.ladder.history().outage.len();
-        let step = self.ladder.assess(clock.wall, verdict);
-        if self.ladder.history().outage.len() < tried {
-            // Else the next run would go on where this outage ended.
-            self.actions.push(Action::Keep(self.ladder.history().clone()));
-        }
-        let Some(step) = step else { return news };
-        if step.at > clock.wall {
-            let wait = Duration::from_secs(step.at - clock.wall);
-            self.climb = Some(clock.now.saturating_add(wait));
-            return news;
-        }
-        self.ladder.record(clock.wall, step.rung);
-        self.actions.push(Action::Keep(self.ladder.history().clone()));
-        self.actions.push(Action::Say(format!("{verdict}: trying {}", step.rung)));
-        self.climb_to(clock, step.rung);
-        true
-    }
-
-    fn climb_to(&mut self, clock: Clock, rung: Rung) {
-        let now = clock.now;
-        let order = match rung {
-            Rung::Reprobe => {
-                self.prover.hurry(now);
-                self.look();
-                Order::Reprobe
-            }
-            Rung::Redial => {
-                self.renew(now);
-                Order::Redial
-            }
-            Rung::CfunCycle => Order::CfunCycle,
-            Rung::Creset => Order::Creset,
-            Rung::UsbReauthorise | Rung::PowerCycle | Rung::Reboot => {
-                self.actions.push(Action::Climb(rung));
-                return;
-            }
-        };
-        self.order(now, order);
-        // What the machine wants is heard at the next turn.
-        self.next_tick = now;
     }
 }

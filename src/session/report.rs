@@ -14,6 +14,7 @@ use crate::sms::desk::Desk;
 
 /// What is told of a port that somebody else has.
 const HELD: &str = "ModemManager has yet to let go of it";
+const HUSHED: &str = "left to a new ModemManager for a moment";
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,6 +139,7 @@ impl Session {
                 port_open: self.port_is_open(),
                 port_error: match &self.device {
                     Some(device) if device.held => Some(HELD.to_owned()),
+                    Some(_) if self.is_hushed() => Some(HUSHED.to_owned()),
                     _ => self.port_error.clone(),
                 },
                 control: Some(self.control_report()),

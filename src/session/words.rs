@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::Rival;
 use crate::at::{AtError, Command, Reply};
 use crate::modem::catalogue::NetKind;
 use crate::modem::machine::Memory;
@@ -73,6 +74,8 @@ pub enum Event {
     Manager(manager::Event),
     /// The same, of messages.
     ManagerMessage(ManagerEvent),
+    /// Of a ModemManager that is to keep away from the modem.
+    Rival(Rival),
 }
 
 /// A step that was not done.

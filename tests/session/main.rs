@@ -13,5 +13,6 @@ mod ppp;
 mod probe;
 mod restart;
 mod rig;
+mod rival;
 mod uplinks;
 mod wishes;

@@ -41,6 +41,9 @@ const LOOK: Duration = Duration::from_secs(10);
 /// back may be on the way out: the end of the connection gives it back as well.
 const NOTED: Duration = Duration::from_secs(10);
 
+/// How long it may take to tell its version.
+const TOLD: Duration = Duration::from_secs(3);
+
 /// Between two tries in that time.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -53,6 +56,10 @@ pub enum Outcome {
     Released(String),
     /// This one does not know the modem: it ignores it, or has yet to see it.
     Unknown(String),
+    /// This one has just come.
+    Came(String),
+    /// This one begins to look at the modem, and cannot let go before it has done so.
+    Begun(String),
 }
 
 /// The unique bus name of the ModemManager that runs. One that does not is not
@@ -101,12 +108,18 @@ pub async fn other_than(
 }
 
 /// Asks for the device `uid`, its path in sysfs. Once `enough` is set, a refusal is
-/// not followed by another try.
+/// not followed by another try. That it begins to look at the modem is told of at
+/// once, unless that is `known`; then its end is waited for.
 ///
 /// # Errors
 /// The bus broke, or ModemManager refuses: polkit's
 /// org.freedesktop.ModemManager1.Control is for others.
-pub async fn inhibit(bus: &Connection, uid: &str, enough: &AtomicBool) -> Result<Outcome> {
+pub async fn inhibit(
+    bus: &Connection,
+    uid: &str,
+    enough: &AtomicBool,
+    known: bool,
+) -> Result<Outcome> {
     let Some(owner) = owner(bus).await? else { return Ok(Outcome::Absent) };
     let begin = Instant::now();
     loop {
@@ -126,6 +139,7 @@ pub async fn inhibit(bus: &Connection, uid: &str, enough: &AtomicBool) -> Result
                 }
                 match name.rsplit('.').next() {
                     Some("NotFound") => (DISCOVERY, Ok(Outcome::Unknown(owner.clone()))),
+                    Some("WrongState") if !known => return Ok(Outcome::Begun(owner)),
                     Some("WrongState") => (BEGUN, Err(Error::Failure(format!("{name}: {text}")))),
                     _ => return Err(Error::Failure(format!("{name}: {text}"))),
                 }
@@ -137,6 +151,11 @@ pub async fn inhibit(bus: &Connection, uid: &str, enough: &AtomicBool) -> Result
         }
         sleep(PAUSE).await;
     }
+}
+
+/// The version of the one that runs; `None` when it does not tell.
+pub async fn version(bus: &Connection) -> Option<String> {
+    timeout(TOLD, read::version(bus)).await.ok()?.ok()
 }
 
 /// Gives the device back.

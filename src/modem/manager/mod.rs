@@ -211,13 +211,8 @@ impl Manager {
     pub fn missing(&self) -> Option<String> {
         match &self.presence {
             Presence::Absent(why) => Some(why.clone()),
-            Presence::Here(text) if !self.is_here() => {
-                let (major, minor) = OLDEST;
-                Some(format!(
-                    "ModemManager {text} is too old: {major}.{minor} can give a modem back"
-                ))
-            }
-            _ => None,
+            Presence::Here(text) => too_old(text),
+            Presence::Unknown => None,
         }
     }
 
@@ -225,11 +220,11 @@ impl Manager {
     #[must_use]
     pub fn remark(&self) -> Option<String> {
         let Presence::Here(text) = &self.presence else { return None };
-        let (major, minor) = KNOWS;
-        (version(text) < KNOWS).then(|| {
+        (!knows(text)).then(|| {
+            let first = first_that_knows();
             format!(
-                "ModemManager {text} does not know A76XX yet ({major}.{minor} does): it may find \
-                 reading messages too slow"
+                "ModemManager {text} does not know A76XX yet ({first} does): it may find reading \
+                 messages too slow"
             )
         })
     }
@@ -465,6 +460,27 @@ impl Manager {
         };
         (self.state.phase, self.state.reason) = (phase, reason);
     }
+}
+
+/// Why a ModemManager of this version cannot be asked to let go of a modem; `None`
+/// when it can.
+#[must_use]
+pub fn too_old(text: &str) -> Option<String> {
+    let (major, minor) = OLDEST;
+    (version(text) < OLDEST)
+        .then(|| format!("ModemManager {text} is too old: {major}.{minor} can give a modem back"))
+}
+
+/// Whether a ModemManager of this version knows A76XX.
+#[must_use]
+pub fn knows(text: &str) -> bool {
+    version(text) >= KNOWS
+}
+
+/// The first version that does.
+#[must_use]
+pub fn first_that_knows() -> String {
+    format!("{}.{}", KNOWS.0, KNOWS.1)
 }
 
 /// The first two numbers of a version; 0.0 of what is none.
