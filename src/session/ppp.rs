@@ -157,6 +157,9 @@ impl Session {
                      NetworkManager`, {OTHER}"
                 ));
             }
+            Seen::Silent(why) => {
+                return Some(format!("NetworkManager, which is to dial, does not say how ({why})"));
+            }
             Seen::Running(state) => state,
         };
         if self.attempts > 0 && !self.failures.is_empty() {
