@@ -8,7 +8,8 @@
 //! of it by the [`bmap`], [`window`] hands each piece to all cards, [`write`]
 //! puts them on one [`card`], and [`flash`] runs it all. [`device`] says what a
 //! target is and whether it may be written at all.
-//! [`fleet`] says what makes each card its own, [`boot`] where that goes,
+//! [`fleet`] says what makes each card its own, [`keys`] makes those keys that are
+//! nobody else's, [`boot`] says where all of it goes,
 //! [`records`] which unit is on which card, and [`provision`] brings them
 //! together. [`desk`] does all that for cards as they come, [`serve`] shows it on
 //! a page, and [`watch`] in a terminal.
@@ -23,6 +24,7 @@ pub mod desk;
 pub mod device;
 pub mod flash;
 pub mod fleet;
+pub mod keys;
 pub mod progress;
 pub mod provision;
 pub mod records;

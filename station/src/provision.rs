@@ -103,10 +103,7 @@ pub fn assign(units: &[Candidate<'_>], holds: &[Option<Card>], named: bool, agai
 /// # Errors
 /// The kernel gives no random bytes.
 pub fn token() -> std::io::Result<String> {
-    let mut bytes = [0; TOKEN];
-    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    // The kernel gives up to 256 bytes whole (getrandom(2)).
-    if got == TOKEN { Ok(hex::encode(bytes)) } else { Err(std::io::ErrorKind::Interrupted.into()) }
+    Ok(hex::encode(*crate::keys::random::<TOKEN>()?))
 }
 
 /// The token on a card, if there is one where the image has the unit's file.
@@ -145,20 +142,8 @@ mod tests {
             unit: unit.into(),
             state: state.into(),
             token: token.into(),
-            started: 0,
-            ended: None,
-            operator: None,
             target: "/dev/sdb".into(),
-            model: None,
-            serial: None,
-            cid: None,
-            size: 0,
-            image: String::new(),
-            image_sha256: None,
-            bytes: None,
-            write_ms: None,
-            verify_ms: None,
-            why: None,
+            ..Card::default()
         }
     }
 

@@ -11,6 +11,8 @@
 //! `closing` before the card is touched, and `overwritten` when its first block
 //! is gone for certain.
 
+mod schema;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,39 +22,8 @@ use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
 use crate::device::Target;
+use crate::keys::Public;
 use crate::write::Written;
-
-/// Goes up when the tables change.
-const VERSION: i64 = 1;
-
-/// Says that a SQLite file is ours (`PRAGMA application_id`): "a767" in ASCII.
-const APPLICATION: i64 = 0x6137_3637;
-
-const SCHEMA: &str = "
-    CREATE TABLE card (
-        number INTEGER PRIMARY KEY,
-        unit TEXT NOT NULL,
-        state TEXT NOT NULL
-            CHECK (state IN ('writing', 'closing', 'right', 'failed', 'interrupted',
-                             'overwritten')),
-        token TEXT NOT NULL UNIQUE,
-        started INTEGER NOT NULL,
-        ended INTEGER,
-        operator TEXT,
-        target TEXT NOT NULL,
-        model TEXT,
-        serial TEXT,
-        cid TEXT,
-        size INTEGER NOT NULL,
-        image TEXT NOT NULL,
-        image_sha256 TEXT,
-        bytes INTEGER,
-        write_ms INTEGER,
-        verify_ms INTEGER,
-        why TEXT
-    ) STRICT;
-    CREATE INDEX card_unit ON card (unit, state);
-";
 
 /// Why records cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +44,7 @@ pub enum RecordsError {
     #[error("{0}: no records of a station: name another file with --records")]
     Foreign(String),
     /// The file is of a later version of this program.
-    #[error("{0}: its version is {1}, this program knows {VERSION}: update it")]
+    #[error("{0}: its version is {1}, this program knows {known}: update it", known = schema::VERSION)]
     Version(String, i64),
     /// A card is being given the unit already.
     #[error("the unit {0:?} is being written to another card")]
@@ -95,7 +66,7 @@ pub enum Standing {
 }
 
 /// A line of the records.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Card {
     /// Counts from 1.
     pub number: i64,
@@ -133,6 +104,21 @@ pub struct Card {
     pub verify_ms: Option<i64>,
     /// Why it is not right.
     pub why: Option<String>,
+    /// Where the unit's own keys are from: `given`, `made` for this card, or
+    /// `made anew`, where an earlier card of the unit has others.
+    pub keys: Option<String>,
+    /// By which its SSH server is known: a line of `known_hosts`.
+    pub host_key: Option<String>,
+    /// Public half of its tunnel's key.
+    pub wireguard_key: Option<String>,
+}
+
+impl Card {
+    /// Whether an earlier card of the unit has other keys.
+    #[must_use]
+    pub fn has_new_keys(&self) -> bool {
+        self.keys.as_deref() == Some("made anew")
+    }
 }
 
 /// What is known of a card before it is written.
@@ -150,6 +136,8 @@ pub struct Start<'a> {
     pub image: &'a str,
     /// Who writes it.
     pub operator: Option<&'a str>,
+    /// What may be known of the unit's keys.
+    pub keys: &'a Public,
     /// Seconds since 1970.
     pub now: i64,
 }
@@ -179,15 +167,17 @@ impl Records {
             .map_err(|error| RecordsError::Io { path: name.clone(), error })?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| RecordsError::Busy(path.to_owned()))?;
-        let connection = Connection::open(path)?;
+        let mut connection = Connection::open(path)?;
         // A line that is committed has to outlast a power cut. FULL leaves out
         // the folder: the journal, deleted to commit, may come back and undo
         // the line (SQLite, "PRAGMA synchronous").
         connection.pragma_update(None, "synchronous", "EXTRA")?;
-        if is_empty(&connection)? {
-            make(&connection)?;
+        if schema::is_empty(&connection)? {
+            schema::make(&mut connection)?;
         }
-        check(&connection, path)?;
+        if schema::check(&connection, path)? < schema::VERSION {
+            schema::upgrade(&mut connection)?;
+        }
         connection.execute("UPDATE card SET state = 'interrupted' WHERE state = 'writing'", [])?;
         Ok(Self { connection, _lock: Some(lock) })
     }
@@ -201,7 +191,8 @@ impl Records {
         File::open(path).map_err(|error| RecordsError::Io { path: path.to_owned(), error })?;
         let connection =
             Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        check(&connection, path)?;
+        let current = schema::check(&connection, path)? == schema::VERSION;
+        let connection = if current { connection } else { schema::copy(&connection)? };
         Ok(Self { connection, _lock: None })
     }
 
@@ -214,8 +205,8 @@ impl Records {
         if path.exists() {
             return Self::view(path);
         }
-        let connection = Connection::open_in_memory()?;
-        make(&connection)?;
+        let mut connection = Connection::open_in_memory()?;
+        schema::make(&mut connection)?;
         Ok(Self { connection, _lock: None })
     }
 
@@ -255,10 +246,23 @@ impl Records {
             let unclear = "UPDATE card SET state = 'closing' WHERE token = ?1 AND state = 'right'";
             change.execute(unclear, [old])?;
         }
+        // A card that was never closed was never anybody.
+        let before = "SELECT EXISTS (SELECT 1 FROM card WHERE unit = ?1
+                          AND (host_key IS NOT NULL OR wireguard_key IS NOT NULL)
+                          AND (state IN ('right', 'closing', 'overwritten') OR keys = 'made anew'))";
+        let before: bool = change.query_row(before, [it.unit], |row| row.get(0))?;
+        let keys = match (it.keys.made, before) {
+            (true, true) => Some("made anew"),
+            (true, false) => Some("made"),
+            (false, _) if it.keys.host_key.is_some() || it.keys.wireguard_key.is_some() => {
+                Some("given")
+            }
+            (false, _) => None,
+        };
         change.execute(
             "INSERT INTO card (unit, state, token, started, operator, target, model, serial, cid,
-                               size, image)
-             VALUES (?1, 'writing', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                               size, image, keys, host_key, wireguard_key)
+             VALUES (?1, 'writing', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             params![
                 it.unit,
                 it.token,
@@ -270,6 +274,9 @@ impl Records {
                 it.target.cid,
                 i64::try_from(it.target.size).unwrap_or(i64::MAX),
                 it.image,
+                keys,
+                it.keys.host_key,
+                it.keys.wireguard_key,
             ],
         )?;
         let number = change.last_insert_rowid();
@@ -377,30 +384,6 @@ impl Records {
     }
 }
 
-fn make(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!(
-        "BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION};
-         PRAGMA user_version = {VERSION}; COMMIT;"
-    ))
-}
-
-/// Whether nobody has put anything into the file yet.
-fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
-}
-
-/// Whether the file is ours, and of this version.
-fn check(connection: &Connection, path: &Path) -> Result<(), RecordsError> {
-    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    if number("application_id")? != APPLICATION {
-        return Err(RecordsError::Foreign(path.display().to_string()));
-    }
-    match number("user_version")? {
-        VERSION => Ok(()),
-        other => Err(RecordsError::Version(path.display().to_string(), other)),
-    }
-}
-
 fn card(row: &Row<'_>) -> rusqlite::Result<Card> {
     Ok(Card {
         number: row.get("number")?,
@@ -421,6 +404,9 @@ fn card(row: &Row<'_>) -> rusqlite::Result<Card> {
         write_ms: row.get("write_ms")?,
         verify_ms: row.get("verify_ms")?,
         why: row.get("why")?,
+        keys: row.get("keys")?,
+        host_key: row.get("host_key")?,
+        wireguard_key: row.get("wireguard_key")?,
     })
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
+use zeroize::Zeroize as _;
 
 use crate::aligned::{Aligned, PAGE, is_zero};
 use crate::card::Card;
@@ -27,6 +28,12 @@ pub struct Patch {
     pub offset: u64,
     /// What stands there on this card. May hold secrets.
     pub bytes: Vec<u8>,
+}
+
+impl Drop for Patch {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
 }
 
 /// Where a card's pieces come from.

@@ -208,6 +208,61 @@ fn each_card_becomes_its_own_unit_and_no_unit_is_there_twice() {
 }
 
 #[test]
+fn keys_that_are_made_here_are_known_by_their_public_halves_alone() {
+    let desk = Desk::new(0);
+    let peer = "A".repeat(43) + "=";
+    let fleet = format!(
+        "[defaults]\nhostname = 'pump-{{id}}'\nssh_host_key = {{ make = true }}\n\
+         [defaults.wireguard]\nprivate_key = {{ make = true }}\naddress = ['10.0.0.2/24']\n\
+         [defaults.wireguard.peer]\npublic_key = '{peer}'\nendpoint = 'a.b:5'\n\
+         allowed_ips = ['10.0.0.0/24']\n[[unit]]\nid = '1'\n[[unit]]\nid = '2'\n"
+    );
+    fs::write(desk.path("fleet.toml"), fleet).unwrap();
+    let cards = ["c1", "c2", "c3"].map(|name| desk.card(name));
+    let [c1, c2, c3] = cards.each_ref().map(PathBuf::as_path);
+    let out = desk.run(&[], &[c1, c2]);
+    assert!(out.status.success() && !said(&out).contains("new keys"), "{}", said(&out));
+    let out = desk.run(&["--unit=1", "--again"], &[c3]);
+    assert!(out.status.success(), "{}", said(&out));
+    assert!(said(&out).contains("unit 1 gets new keys"), "{}", said(&out));
+    let report = desk.report();
+    let states: Vec<_> = report.as_array().unwrap().iter().map(|it| it["keys"].as_str()).collect();
+    assert_eq!(states, [Some("made"), Some("made"), Some("made anew")]);
+    let mut seen = Vec::new();
+    let records = fs::read(desk.path("fleet.records.sqlite")).unwrap();
+    for (card, line) in [c1, c2, c3].into_iter().zip(report.as_array().unwrap()) {
+        let own = unit(card).unwrap().0;
+        let file = own["file"][0]["content"].as_str().unwrap();
+        let pair = station::keys::read_host_key(file).unwrap();
+        let key = pair.public.split(' ').nth(1).unwrap().to_owned();
+        assert!(line["host_key"].as_str().unwrap().ends_with(&format!(" ssh-ed25519 {key}")));
+        let private = own["wireguard"]["private_key"]["secret"].as_str().unwrap();
+        let tunnel = station::keys::read_wireguard_key(private).unwrap().public;
+        assert_eq!(line["wireguard_key"].as_str(), Some(tunnel.as_str()));
+        // Only the card has the private halves.
+        let middle = file.lines().nth(3).unwrap();
+        for secret in [private, middle] {
+            let bytes = secret.as_bytes();
+            assert!(!records.windows(bytes.len()).any(|it| it == bytes), "{secret}");
+            assert!(!said(&out).contains(secret));
+        }
+        seen.extend([key, tunnel]);
+    }
+    let out = Command::new(STATION)
+        .args(["report", "--form=known-hosts", "--fleet"])
+        .arg(desk.path("fleet.toml"))
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    // That of the card that was written last.
+    assert!(lines.starts_with(&format!("pump-1,10.0.0.2 ssh-ed25519 {}\n", seen[4])), "{lines}");
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 6, "a key is there twice");
+}
+
+#[test]
 fn nobody_reads_what_it_says() {
     let desk = Desk::new(2);
     let cards = ["c1", "c2"].map(|name| desk.card(name));

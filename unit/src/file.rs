@@ -1,7 +1,10 @@
 //! The form of `unit.toml`.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use toml::Table;
+use zeroize::Zeroize as _;
 
 use super::secret::Secret;
 use super::values::{AbsolutePath, Endpoint, FileMode, Host, Net, SshKey, UnitId, WireKey};
@@ -77,8 +80,9 @@ pub struct Peer {
     pub keepalive: Option<u16>,
 }
 
-/// `[[file]]`: a file on the unit, of root's.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+/// `[[file]]`: a file on the unit, of root's. It may be a key: its content is not
+/// shown, and cleared from memory when it is dropped.
+#[derive(Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileEntry {
     /// Where.
@@ -88,6 +92,24 @@ pub struct FileEntry {
     pub mode: Option<FileMode>,
     /// What is in it.
     pub content: String,
+}
+
+impl Drop for FileEntry {
+    fn drop(&mut self) {
+        self.content.zeroize();
+    }
+}
+
+impl fmt::Debug for FileEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, mode, content } = self;
+        let content = format_args!("[{} bytes]", content.len());
+        f.debug_struct("FileEntry")
+            .field("path", path)
+            .field("mode", mode)
+            .field("content", &content)
+            .finish()
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +130,7 @@ mod tests {
         assert_eq!(toml::from_str::<UnitFile>(&toml::to_string(&unit).unwrap()).unwrap(), unit);
         let shown = format!("{:?}", unit.wireguard.as_ref().unwrap().private_key);
         assert_eq!(shown, "[secret]");
+        assert!(!format!("{unit:?}").contains("hello"), "{unit:?}");
         assert_eq!(toml::to_string(&UnitFile::default()).unwrap(), "");
         for text in ["[unti]\n", "[unit]\nhots = 'x'\n", "[[file]]\npath = '/a'\n"] {
             toml::from_str::<UnitFile>(text).unwrap_err();

@@ -13,7 +13,7 @@ use crate::boot::{Place, places};
 use crate::card::Device;
 use crate::desk::Work;
 use crate::desk::check::{open, still};
-use crate::desk::units::{Line, Shared, Units, left, lock, now, patches, record};
+use crate::desk::units::{Line, Shared, Units, left, lock, new_keys, now, patches, record};
 use crate::device::Target;
 use crate::flash::{Order, flash};
 use crate::fleet::{Fleet, Unit, render};
@@ -167,15 +167,15 @@ fn write(
     let mut prepared = Vec::new();
     for (_, unit) in &plan.pairs {
         let token = token().context("no token for the card")?;
-        let patches = patches(units[*unit], &token, places).map_err(anyhow::Error::msg)?;
-        prepared.push((patches, token));
+        let own = patches(units[*unit], &token, places).map_err(anyhow::Error::msg)?;
+        prepared.push((own, token));
     }
     let image = source.path().file_name().unwrap_or_default().to_string_lossy();
     let mut seats: Vec<_> = seats.into_iter().map(Some).collect();
     let mut orders = Vec::new();
     let mut labels = Vec::new();
     let mut numbers = Vec::new();
-    for ((card, unit), (patches, token)) in plan.pairs.iter().zip(prepared) {
+    for ((card, unit), ((patches, keys), token)) in plan.pairs.iter().zip(prepared) {
         let unit = units[*unit];
         let seat = seats[*card].take().context("a card was given two units")?;
         let Seat { target, device, held } = seat;
@@ -187,8 +187,12 @@ fn write(
             target: &target,
             image: &image,
             operator: arguments.operator.as_deref(),
+            keys: &keys,
             now: now(),
         })?;
+        if lock(records).by_token(&token)?.is_some_and(|it| it.has_new_keys()) {
+            say!("note: {}", new_keys(unit.id.as_str()));
+        }
         let progress = Arc::new(Progress::default());
         labels.push((format!("{} {}", target.path.display(), unit.id.as_str()), progress.clone()));
         orders.push(Order {

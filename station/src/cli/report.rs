@@ -1,5 +1,6 @@
 //! `station report`.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -28,6 +29,8 @@ enum Form {
     Table,
     Csv,
     Json,
+    /// The units' host keys, for ssh's own file of that name.
+    KnownHosts,
 }
 
 /// Prints the records.
@@ -45,6 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
             }
             out.into_inner()?
         }
+        Form::KnownHosts => known_hosts(&cards).into_bytes(),
     };
     match io::stdout().write_all(&text) {
         // `report | head` has seen enough.
@@ -53,9 +57,17 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     }
 }
 
+/// A line for each unit that is on a card, of the last one if it is on several.
+fn known_hosts(cards: &[Card]) -> String {
+    let right = cards.iter().filter(|card| card.state == "right");
+    let last: BTreeMap<_, _> =
+        right.map(|card| (card.unit.as_str(), card.host_key.as_deref())).collect();
+    last.into_values().flatten().flat_map(|line| [line, "\n"]).collect()
+}
+
 /// One line a card, in columns as wide as their widest cell.
 fn table(cards: &[Card]) -> String {
-    const HEAD: [&str; 7] = ["NO", "UNIT", "STATE", "CARD", "WRITE", "VERIFY", "WHY"];
+    const HEAD: [&str; 8] = ["NO", "UNIT", "STATE", "CARD", "WRITE", "VERIFY", "KEYS", "WHY"];
     let seconds = |millis: Option<i64>| match millis {
         Some(millis) => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
         None => "-".to_owned(),
@@ -71,6 +83,7 @@ fn table(cards: &[Card]) -> String {
             name.clone(),
             seconds(card.write_ms),
             seconds(card.verify_ms),
+            card.keys.clone().unwrap_or_else(|| "-".to_owned()),
             card.why.clone().unwrap_or_default(),
         ]
     }));

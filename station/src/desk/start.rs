@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use super::check::{CheckError, against, identities, open, still, system};
-use super::units::{Line, Units, lock, now, patches};
+use super::units::{Line, Units, lock, new_keys, now, patches};
 use super::{Desk, DeskError, Job, Wanted};
 use crate::card::Device;
 use crate::device::Target;
 use crate::flash::{Order, flash};
+use crate::keys::Public;
 use crate::progress::Progress;
 use crate::provision::{read_token, token};
 use crate::records::Start;
@@ -26,6 +27,7 @@ struct Plan {
     seat: usize,
     unit: Option<String>,
     patches: Vec<Patch>,
+    keys: Public,
     token: String,
     old: Option<String>,
 }
@@ -140,15 +142,20 @@ impl Desk {
     fn begin(&self, seat: &Seat, plan: &Plan) -> Result<Option<i64>, DeskError> {
         let (Some(units), Some(unit)) = (&self.work.units, &plan.unit) else { return Ok(None) };
         let image = self.work.source.path().file_name().unwrap_or_default().to_string_lossy();
-        let number = lock(&units.records).start(Start {
+        let mut records = lock(&units.records);
+        let number = records.start(Start {
             unit,
             token: &plan.token,
             old: plan.old.as_deref(),
             target: &seat.target,
             image: &image,
             operator: units.operator.as_deref(),
+            keys: &plan.keys,
             now: now(),
         })?;
+        if records.by_token(&plan.token)?.is_some_and(|it| it.has_new_keys()) {
+            self.note(new_keys(unit));
+        }
         Ok(Some(number))
     }
 
@@ -164,8 +171,14 @@ impl Desk {
 }
 
 fn alike(seats: usize) -> Vec<Plan> {
-    let plan =
-        |seat| Plan { seat, unit: None, patches: Vec::new(), token: String::new(), old: None };
+    let plan = |seat| Plan {
+        seat,
+        unit: None,
+        patches: Vec::new(),
+        keys: Public::default(),
+        token: String::new(),
+        old: None,
+    };
     (0..seats).map(plan).collect()
 }
 
@@ -191,10 +204,13 @@ fn give(
     let mut plans = Vec::new();
     for (seat, unit) in plan.pairs {
         let token = token()?;
+        let (patches, keys) =
+            patches(units[unit], &token, &fleet.places).map_err(DeskError::Unit)?;
         plans.push(Plan {
             seat,
             unit: Some(units[unit].id.as_str().to_owned()),
-            patches: patches(units[unit], &token, &fleet.places).map_err(DeskError::Unit)?,
+            patches,
+            keys,
             token,
             old: held[seat].as_ref().map(|line| line.token.clone()),
         });

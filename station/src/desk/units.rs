@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::boot::Place;
 use crate::flash::Outcome;
 use crate::fleet::{Unit, render};
+use crate::keys::Public;
 use crate::provision::{Candidate, Plan, assign};
 use crate::records::{Card, Records, RecordsError, Standing};
 use crate::write::{CardError, Notes, Patch};
@@ -90,11 +91,15 @@ pub fn left<'a>(
     Ok(left)
 }
 
-/// The unit's own bytes of the image.
+/// The unit's own bytes of the image, and what may be known of its keys.
 ///
 /// # Errors
 /// A secret cannot be had, or it does not fit; in a sentence.
-pub fn patches(unit: &Unit, token: &str, places: &[Place]) -> Result<Vec<Patch>, String> {
+pub fn patches(
+    unit: &Unit,
+    token: &str,
+    places: &[Place],
+) -> Result<(Vec<Patch>, Public), String> {
     let about = |error: String| format!("unit {}: {error}", unit.id.as_str());
     let files = render::render(unit, token).map_err(about)?;
     let mut patches = Vec::new();
@@ -102,7 +107,13 @@ pub fn patches(unit: &Unit, token: &str, places: &[Place]) -> Result<Vec<Patch>,
         let bytes = render::padded(name, text, place.len).map_err(about)?;
         patches.push(Patch { offset: place.offset, bytes });
     }
-    Ok(patches)
+    Ok((patches, files.keys))
+}
+
+/// What the operator is to know when a card is begun whose unit had other keys.
+#[must_use]
+pub fn new_keys(unit: &str) -> String {
+    format!("unit {unit} gets new keys: those of its card before count no longer")
 }
 
 /// Puts a card's steps into the records.

@@ -1,7 +1,7 @@
 //! Fleet files in CSV: a line for each unit, a column for each value. Columns
 //! are called as the fields in TOML, `cellular.apn` for one in a table. An
 //! empty cell says nothing; a list's parts are set apart by `;`; a secret may
-//! be `env:NAME` or `file:PATH`.
+//! be `env:NAME` or `file:PATH`, a key `make`.
 
 use std::path::Path;
 
@@ -12,9 +12,10 @@ use super::values::{UnitId, Values};
 use super::{FleetError, Unit, wording};
 
 /// All columns besides `id` and `values.…`.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "hostname",
     "ssh_keys",
+    "ssh_host_key",
     "cellular.apn",
     "cellular.user",
     "cellular.password",
@@ -112,7 +113,10 @@ fn value(name: &str, cell: &str) -> Value {
         "ssh_keys" | "address" | "allowed_ips" => {
             Value::Array(cell.split(';').map(|part| text(part.trim())).collect())
         }
-        "pin" | "password" | "private_key" => {
+        "private_key" | "ssh_host_key" if cell == "make" => {
+            Value::Table(Table::from_iter([("make".to_owned(), Value::Boolean(true))]))
+        }
+        "pin" | "password" | "private_key" | "ssh_host_key" => {
             let (key, value) = match cell.split_once(':') {
                 Some((key @ ("env" | "file"), value)) => (key, value),
                 _ => ("secret", cell),

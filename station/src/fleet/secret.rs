@@ -22,11 +22,16 @@ pub enum SecretRef {
     /// What a command prints, without the line's end. It is run when the card
     /// is written, not before.
     Command(Vec<String>),
+    /// Nowhere yet: the desk makes one for each card.
+    Make,
 }
 
+/// For secrets that somebody else has chosen.
+const NOT_MADE: &str = "cannot be made here: only ssh_host_key and wireguard.private_key can";
+
 /// Errors must not repeat the value, as serde's own do.
-const FORM: &str = "must be a text, { file = \"…\" }, { env = \"…\" }, { secret = \"…\" } or \
-                    { command = [\"…\"] }";
+const FORM: &str = "must be a text, { file = \"…\" }, { env = \"…\" }, { secret = \"…\" }, \
+                    { command = [\"…\"] }, or for a key { make = true }";
 
 impl<'de> Deserialize<'de> for SecretRef {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -51,6 +56,7 @@ impl SecretRef {
             ("secret", value) => text(value).map(|it| Self::Inline(Revealed::from(it))),
             ("file", value) => text(value).map(|it| Self::File(it.into())),
             ("env", value) => text(value).map(Self::Env),
+            ("make", toml::Value::Boolean(true)) => Some(Self::Make),
             ("command", toml::Value::Array(words)) if !words.is_empty() => {
                 words.into_iter().map(text).collect::<Option<_>>().map(Self::Command)
             }
@@ -71,8 +77,13 @@ impl SecretRef {
                 // The error itself would show a value that is no UTF-8.
                 .map_err(|_| format!("the variable {name} is not set, or no text"))?,
             Self::Command(words) => run(words)?,
+            Self::Make => return Err(NOT_MADE.into()),
         };
-        Ok(Revealed::from(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)))
+        let mut text = text;
+        if text.ends_with('\n') {
+            text.pop();
+        }
+        Ok(Revealed::from(text))
     }
 
     /// Checks the secret, where it can be had without running anything.

@@ -248,6 +248,65 @@ fn secrets_come_from_where_they_are_and_are_never_shown() {
 }
 
 #[test]
+fn keys_are_made_for_each_card_or_read_from_where_they_are() {
+    let key = |pair: &crate::keys::Pair| pair.private.reveal().to_owned();
+    let peer = "A".repeat(43) + "=";
+    let fleet = |host: &str, wire: &str| {
+        toml(&format!(
+            "[defaults]\nhostname = 'pump-{{id}}'\nssh_host_key = {host}\n[[unit]]\nid = '1'\n\
+             wireguard = {{ private_key = {wire}, address = ['10.0.0.2/24', 'fd00::2/64'], peer = {{ \
+             public_key = '{peer}', endpoint = 'a.b:5', allowed_ips = ['0.0.0.0/0'] }} }}\n"
+        ))
+    };
+    let made = fleet("{ make = true }", "{ make = true }").unwrap();
+    let [one, two] = [0, 1].map(|_| render::render(&made.units[0], "00").unwrap());
+    assert!(one.keys.made && one.keys != two.keys, "{:?}", one.keys);
+    let line = one.keys.host_key.clone().unwrap();
+    assert!(line.starts_with("pump-1,10.0.0.2,fd00::2 ssh-ed25519 AAAA"), "{line}");
+    // What the unit reads has the private halves of just these.
+    let unit: a7670e_unit::UnitFile = toml::from_str(one.texts[1].reveal()).unwrap();
+    let [private, public] = &unit.files[..] else { panic!("{unit:?}") };
+    assert_eq!((private.path.as_str(), public.path.as_str().len()), (crate::keys::HOST_KEY, 34));
+    assert_eq!(private.mode.as_ref().unwrap().bits(), 0o600);
+    let pair = crate::keys::read_host_key(&private.content).unwrap();
+    assert!(line.ends_with(pair.public.strip_suffix(" pump-1").unwrap()), "{line}");
+    assert_eq!(public.content, format!("{}\n", pair.public));
+    let wire = unit.wireguard.as_ref().unwrap();
+    let pair = crate::keys::read_wireguard_key(wire.private_key.reveal()).unwrap();
+    assert_eq!(Some(&pair.public), one.keys.wireguard_key.as_ref());
+    let shown = format!("{one:?} {unit:?}");
+    assert!(!shown.contains("PRIVATE") && !shown.contains(wire.private_key.reveal()), "{shown}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let (host, tunnel) =
+        (crate::keys::make_host_key("x").unwrap(), crate::keys::make_wireguard_key().unwrap());
+    let files = [("host", key(&host)), ("tunnel", key(&tunnel))].map(|(name, text)| {
+        fs::write(dir.path().join(name), text).unwrap();
+        format!("{{ file = '{}' }}", dir.path().join(name).display())
+    });
+    let given = fleet(&files[0], &files[1]).unwrap();
+    let keys = render::render(&given.units[0], "00").unwrap().keys;
+    assert_eq!((keys.made, keys.wireguard_key), (false, Some(tunnel.public)));
+    let error = fleet(&files[1], &files[1]).unwrap_err().to_string();
+    assert!(error.contains("fleet.toml:3:16: its ssh_host_key must be a private key"), "{error}");
+    let line = "id,ssh_host_key\n1,make\n";
+    let csv = csv_file(line).unwrap();
+    assert_eq!(csv.units[0].values.ssh_host_key, Some(SecretRef::Make));
+    for (text, want) in [
+        ("[[unit]]\nid = '1'\ncellular.pin = { make = true }\n", "cannot be made here"),
+        ("[[unit]]\nid = '1'\nssh_host_key = { make = false }\n", "must be a text"),
+        (
+            "[[unit]]\nid = '1'\nssh_host_key = { make = true }\n\
+             files = [{ path = '/etc/ssh/ssh_host_ed25519_key.pub', content = 'x' }]\n",
+            "and so does `files`",
+        ),
+    ] {
+        let error = toml(text).unwrap_err().to_string();
+        assert!(error.contains(want), "{error}");
+    }
+}
+
+#[test]
 fn a_large_fleet_is_checked_in_a_moment() {
     let key = key();
     let mut text = format!("[defaults]\nhostname = 'u-{{id}}'\nssh_keys = ['{key}']\n");

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::secret::SecretRef;
 use super::values::{Cellular, FileValue, HostPattern, SshKey, UnitId, Values, WireGuard};
 use super::{FleetError, Unit, place, wording};
 
@@ -28,6 +29,7 @@ struct Entry {
     id: Spanned<UnitId>,
     hostname: Option<HostPattern>,
     ssh_keys: Option<Vec<SshKey>>,
+    ssh_host_key: Option<SecretRef>,
     #[serde(default)]
     cellular: Cellular,
     wireguard: Option<WireGuard>,
@@ -53,6 +55,7 @@ pub fn read(path: &Path, text: &str) -> Result<Vec<Unit>, FleetError> {
             let values = Values {
                 hostname: entry.hostname,
                 ssh_keys: entry.ssh_keys,
+                ssh_host_key: entry.ssh_host_key,
                 cellular: entry.cellular,
                 wireguard: entry.wireguard,
                 files: entry.files,

@@ -9,6 +9,7 @@ pub use a7670e_unit::{
 use serde::Deserialize;
 
 use super::secret::SecretRef;
+use crate::keys;
 
 /// What a unit is given. Everything may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -18,6 +19,8 @@ pub struct Values {
     pub hostname: Option<HostPattern>,
     /// Who may log in.
     pub ssh_keys: Option<Vec<SshKey>>,
+    /// By which the unit's own SSH server is known.
+    pub ssh_host_key: Option<SecretRef>,
     /// SIM, access point, networks.
     pub cellular: Cellular,
     /// A tunnel.
@@ -60,6 +63,7 @@ impl Values {
         Self {
             hostname: self.hostname.or_else(|| under.hostname.clone()),
             ssh_keys: self.ssh_keys.or_else(|| under.ssh_keys.clone()),
+            ssh_host_key: self.ssh_host_key.or_else(|| under.ssh_host_key.clone()),
             cellular: Cellular {
                 apn: own.apn.or(base.apn),
                 user: own.user.or(base.user),
@@ -81,7 +85,8 @@ impl Values {
     pub(super) fn beside(&mut self, base: &Path) -> Vec<PathBuf> {
         let cellular = &mut self.cellular;
         let wire = self.wireguard.as_mut().map(|it| &mut it.private_key);
-        let secrets = [cellular.pin.as_mut(), cellular.password.as_mut(), wire];
+        let host = self.ssh_host_key.as_mut();
+        let secrets = [cellular.pin.as_mut(), cellular.password.as_mut(), wire, host];
         let contents = self.files.iter_mut().map(|file| &mut file.content);
         let mut paths = Vec::new();
         for secret in secrets.into_iter().flatten().chain(contents) {
@@ -120,8 +125,24 @@ impl Values {
         if let Some(wire) = &self.wireguard {
             let key = |text: &str| WireKey::try_from(text.to_owned()).is_ok();
             let field = "wireguard.private_key";
-            let done = wire.private_key.check(field, key, "must be a WireGuard key");
-            done.map_err(within(field))?;
+            if wire.private_key != SecretRef::Make {
+                let done = wire.private_key.check(field, key, "must be a WireGuard key");
+                done.map_err(within(field))?;
+            }
+        }
+        if let Some(key) = &self.ssh_host_key {
+            let field = "ssh_host_key";
+            if *key != SecretRef::Make {
+                let right = |text: &str| keys::read_host_key(text).is_ok();
+                let says = "must be a private key of Ed25519 without a passphrase, as `ssh-keygen \
+                            -t ed25519 -N ''` makes it";
+                key.check(field, right, says).map_err(within(field))?;
+            }
+            let own = |file: &&FileValue| file.path.as_str().starts_with(keys::HOST_KEY);
+            if let Some(file) = self.files.iter().find(own) {
+                let path = file.path.as_str();
+                return Err((field, format!("gives the unit {path}, and so does `files`")));
+            }
         }
         for file in &self.files {
             let done = file.content.check(file.path.as_str(), |_| true, "");

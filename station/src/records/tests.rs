@@ -30,7 +30,8 @@ fn start(records: &mut Records, unit: &str, token: &str, old: Option<&str>) -> i
 
 fn it<'a>(unit: &'a str, token: &'a str, old: Option<&'a str>, target: &'a Target) -> Start<'a> {
     let operator = Some("me");
-    Start { unit, token, old, target, image: "pi4b.img.zst", operator, now: 100 }
+    const NONE: &Public = &Public { host_key: None, wireguard_key: None, made: false };
+    Start { unit, token, old, target, image: "pi4b.img.zst", operator, keys: NONE, now: 100 }
 }
 
 fn states(records: &Records) -> Vec<String> {
@@ -162,8 +163,8 @@ fn records_of_others_are_left_alone() {
     assert!(!path.exists());
     drop(Records::open(&path).unwrap());
     assert_eq!(Records::view(&path).unwrap().all().unwrap(), []);
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
-    assert!(matches!(Records::open(&path), Err(RecordsError::Version(_, 7))));
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(Records::open(&path), Err(RecordsError::Version(_, 99))));
     // A browser's bookmarks, say.
     let path = dir.path().join("places.sqlite");
     let other = Connection::open(&path).unwrap();
@@ -174,6 +175,67 @@ fn records_of_others_are_left_alone() {
     assert_eq!(std::fs::read(&path).unwrap(), before);
     std::fs::write(&path, "no database, but long enough to be one").unwrap();
     assert!(Records::open(&path).is_err());
+}
+
+#[test]
+fn records_say_whose_keys_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut records = Records::open(&dir.path().join("records")).unwrap();
+    let line =
+        |made| Public { host_key: Some("pump ssh-ed25519 AA".into()), made, ..Public::default() };
+    let (made, given, target) = (line(true), line(false), target());
+    let mut add = |token, keys, ends: &str| {
+        let number = records.start(Start { keys, ..it("1", token, None, &target) }).unwrap();
+        match ends {
+            "failed" => records.failed(number, "worn out", false, 5).unwrap(),
+            _ => {
+                records.closing(number).unwrap();
+                records.right(number, &written(), 5).unwrap();
+            }
+        }
+        records.by_token(token).unwrap().unwrap()
+    };
+    let none = Public::default();
+    assert_eq!(add("a", &none, "right").keys, None);
+    assert_eq!(add("b", &made, "failed").keys.as_deref(), Some("made"));
+    let first = add("c", &made, "right");
+    assert_eq!((first.keys.as_deref(), first.has_new_keys()), (Some("made"), false));
+    assert_eq!(first.host_key, made.host_key);
+    assert!(add("d", &made, "failed").has_new_keys());
+    assert!(add("e", &made, "right").has_new_keys());
+    assert_eq!(add("f", &given, "right").keys.as_deref(), Some("given"));
+}
+
+#[test]
+fn records_of_an_earlier_version_are_read_and_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(schema::STEPS[0]).unwrap();
+    // As the program of that time did.
+    old.execute_batch(
+        "PRAGMA application_id = 0x61373637; PRAGMA user_version = 1;
+         INSERT INTO card (unit, state, token, started, target, size, image)
+         VALUES ('1', 'right', 'a', 7, '/dev/sdb', 9, 'x.img'), ('2', 'writing', 'b', 8, 'c', 9, 'x')",
+    )
+    .unwrap();
+    drop(old);
+    let before = std::fs::read(&path).unwrap();
+    // Whoever only looks changes nothing.
+    for records in [Records::view(&path).unwrap(), Records::preview(&path).unwrap()] {
+        let cards = records.all().unwrap();
+        assert_eq!((cards.len(), cards[0].token.as_str(), &cards[0].keys), (2, "a", &None));
+        assert!(matches!(records.standing("1").unwrap(), Standing::Right(_)));
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    let mut records = Records::open(&path).unwrap();
+    assert_eq!(states(&records), ["right", "interrupted"]);
+    start(&mut records, "3", "c", None);
+    let version: i64 =
+        records.connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, schema::VERSION);
+    drop(records);
+    assert_eq!(Records::view(&path).unwrap().all().unwrap().len(), 3);
 }
 
 #[test]
