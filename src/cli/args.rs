@@ -61,6 +61,8 @@ Commands:
   first-boot Makes this device the unit that its card says: host name, keys,
              access point, files; then wipes what it read. Run at each boot by
              systemd; --dry-run tells the steps, --root DIR is for a tree.
+  enrol      What the flashing desk is to know of this unit: IMEI, ICCID, Ethernet
+             address, serial number; JSON, or with --sms a text message.
   forget     Takes away what a service that was killed left in NetworkManager;
              for the removal of the package.
   net-name   Renames a modem's network device to the next free wwan0, wwan1...
@@ -107,6 +109,13 @@ pub enum Command {
     CheckConfig {
         /// A file to check alone.
         file: Option<PathBuf>,
+    },
+    /// Tell the flashing desk of this unit's hardware.
+    Enrol {
+        /// Which modem.
+        asked: Asked,
+        /// As a text message.
+        sms: bool,
     },
     /// Take away what is left in other programs.
     Forget,
@@ -204,6 +213,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
         "run" => run(&mut parser),
         "check-config" => check_config(&mut parser),
         "first-boot" => first_boot(&mut parser),
+        "enrol" => enrol(&mut parser),
         "net-name" => net_name(&mut parser),
         "forget" => match parser.next()? {
             None => Ok(Command::Forget),
@@ -300,6 +310,22 @@ fn check_config(parser: &mut Parser) -> Result<Command, Error> {
     Ok(Command::CheckConfig { file })
 }
 
+fn enrol(parser: &mut Parser) -> Result<Command, Error> {
+    let socket = PathBuf::from(protocol::SOCKET);
+    let mut asked = Asked { socket, modem: None, json: true, watch: false };
+    let mut sms = false;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("sms") => sms = true,
+            Long("modem") => asked.modem = Some(parser.value()?.parse()?),
+            Long("socket") => asked.socket = parser.value()?.into(),
+            Short('h') | Long("help") => return Ok(Command::Help),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Command::Enrol { asked, sms })
+}
+
 fn first_boot(parser: &mut Parser) -> Result<Command, Error> {
     let (mut root, mut dry) = (PathBuf::from("/"), false);
     while let Some(arg) = parser.next()? {
@@ -370,6 +396,8 @@ mod tests {
         assert_eq!(parsed("check-config"), Ok(Command::CheckConfig { file: None }));
         assert_eq!(parsed("check-config x"), Ok(Command::CheckConfig { file: Some("x".into()) }));
         assert_eq!(parsed("forget"), Ok(Command::Forget));
+        let json = Asked { json: true, ..asked() };
+        assert_eq!(parsed("enrol --sms"), Ok(Command::Enrol { asked: json, sms: true }));
         assert_eq!(parsed("net-name usb0"), Ok(Command::NetName { device: "usb0".into() }));
     }
 
@@ -390,6 +418,7 @@ mod tests {
             ("check-config x y", "y"),
             ("net-name", "needs the name"),
             ("forget me", "me"),
+            ("enrol --smss", "--smss"),
             ("net-name usb0 usb1", "usb1"),
         ] {
             let error = parsed(line).unwrap_err();

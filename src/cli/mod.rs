@@ -7,6 +7,7 @@ mod client;
 mod code;
 mod control;
 mod doctor;
+mod enrol;
 mod first_boot;
 mod forget;
 mod metrics;
@@ -61,6 +62,7 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Command::Run(options) => daemon::log::start().and_then(|()| daemon::run(&options)),
         Command::Ask(question, asked) => ask(&question, &asked),
         Command::CheckConfig { file } => check_config::run(file.as_deref()),
+        Command::Enrol { asked, sms } => enrol::run(&asked, sms),
         Command::Forget => forget::run(),
         Command::Code(wanted) => code::run(&wanted),
         Command::FirstBoot { root, dry } => first_boot::run(root, dry),

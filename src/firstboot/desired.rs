@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use a7670e_unit::{Identity, UnitFile};
-use serde::Serialize;
+use a7670e_unit::{Identity, UnitFile, UnitId};
+use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, Kind, Owner};
 use super::plan::Target;
@@ -34,6 +34,39 @@ struct Record<'a> {
     from: &'a [&'static str],
     made: Vec<&'a str>,
     notes: &'a [String],
+}
+
+/// What of an earlier first boot counts on: who the unit is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    /// Its id in the desk's records.
+    pub unit: Option<UnitId>,
+    /// Its card's token there.
+    pub card: Option<String>,
+}
+
+impl Kept {
+    /// From the record's bytes; one that cannot be read says nothing.
+    #[must_use]
+    pub fn read(record: &[u8]) -> Self {
+        serde_json::from_slice(record).unwrap_or_default()
+    }
+}
+
+/// Takes the unit's id, and with it the card's token, from the last record, when
+/// no file names one: a card that is told something new stays the desk's unit.
+///
+/// # Errors
+/// The device cannot be read.
+pub fn keep(wanted: &mut Wanted, disk: &mut impl Disk) -> Result<(), Trouble> {
+    if wanted.id.is_some() {
+        return Ok(());
+    }
+    let record = disk.read(RECORD).map_err(Trouble::of("reading", RECORD))?;
+    let kept = record.map(|bytes| Kept::read(&bytes)).unwrap_or_default();
+    (wanted.id, wanted.card, wanted.kept) = (kept.unit, kept.card, true);
+    Ok(())
 }
 
 /// Works out what `wanted`, which the files `from` say, means on this device.
@@ -158,7 +191,8 @@ fn public(wanted: &Wanted, made: &mut Desired) -> Result<(), Trouble> {
     let (id, hostname) = (wanted.id.clone(), wanted.hostname.clone());
     let identity = Identity { id, hostname, ..Identity::default() };
     let file = UnitFile { unit: identity, values: wanted.values.clone(), ..UnitFile::default() };
-    if file == UnitFile::default() {
+    let silent = wanted.kept && file.unit.hostname.is_none() && file.values.is_empty();
+    if silent || file == UnitFile::default() {
         return Ok(());
     }
     let text = toml::to_string(&file)

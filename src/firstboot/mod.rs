@@ -26,6 +26,7 @@ pub mod yaml;
 
 use std::io;
 
+pub use desired::Kept;
 pub use disk::{Device, Disk};
 use mistake::{Mistake, Text};
 
@@ -118,7 +119,8 @@ pub fn run(disk: &mut impl Disk, dry: bool) -> Result<Done, Trouble> {
             None => Done::Planned(lines),
         });
     }
-    let wanted = wanted::read(&texts)?;
+    let mut wanted = wanted::read(&texts)?;
+    desired::keep(&mut wanted, disk)?;
     let names: Vec<_> = texts.iter().map(|text| text.name).collect();
     let desired = desired::desired(&wanted, &names, disk)?;
     let look = |disk: &mut _| {

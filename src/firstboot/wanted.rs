@@ -28,6 +28,8 @@ pub struct Wanted {
     pub id: Option<UnitId>,
     /// The card's token in the desk's records.
     pub card: Option<String>,
+    /// Whether both are from the last first boot, as no file names a unit.
+    pub kept: bool,
     /// Host name.
     pub hostname: Option<Host>,
     /// Keys of the person whom the image has, or else of root.

@@ -11,7 +11,8 @@
 //! [`fleet`] says what makes each card its own, [`keys`] makes those keys that are
 //! nobody else's, [`boot`] says where all of it goes,
 //! [`records`] which unit is on which card, and [`provision`] brings them
-//! together. [`desk`] does all that for cards as they come, [`serve`] shows it on
+//! together; [`enrol`] reads what units report later, and [`label`] draws what is
+//! stuck onto them. [`desk`] does all that for cards as they come, [`serve`] shows it on
 //! a page, and [`watch`] in a terminal.
 
 pub mod aligned;
@@ -22,9 +23,11 @@ pub mod cli;
 pub mod cut;
 pub mod desk;
 pub mod device;
+pub mod enrol;
 pub mod flash;
 pub mod fleet;
 pub mod keys;
+pub mod label;
 pub mod progress;
 pub mod provision;
 pub mod records;

@@ -11,12 +11,14 @@
 //! `closing` before the card is touched, and `overwritten` when its first block
 //! is gone for certain.
 
+mod enrol;
 mod schema;
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use enrol::{EnrolError, Enrolled};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
@@ -111,6 +113,16 @@ pub struct Card {
     pub host_key: Option<String>,
     /// Public half of its tunnel's key.
     pub wireguard_key: Option<String>,
+    /// When the unit reported the rest, in seconds since 1970.
+    pub enrolled: Option<i64>,
+    /// Its modem's number.
+    pub imei: Option<String>,
+    /// Its SIM's number.
+    pub iccid: Option<String>,
+    /// Its Ethernet address.
+    pub mac: Option<String>,
+    /// Its board's serial number.
+    pub board: Option<String>,
 }
 
 impl Card {
@@ -196,6 +208,23 @@ impl Records {
         Ok(Self { connection, _lock: None })
     }
 
+    /// Opens the records for [`Records::enrol`] alone, while another may write
+    /// cards by them.
+    ///
+    /// # Errors
+    /// There are none, or they cannot be used.
+    pub fn reports(path: &Path) -> Result<Self, RecordsError> {
+        File::open(path).map_err(|error| RecordsError::Io { path: path.to_owned(), error })?;
+        let connection =
+            Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        if schema::check(&connection, path)? < schema::VERSION {
+            // That nobody else may do meanwhile.
+            return Self::open(path);
+        }
+        connection.pragma_update(None, "synchronous", "EXTRA")?;
+        Ok(Self { connection, _lock: None })
+    }
+
     /// The records as [`Records::open`] would find them, for reading; changes
     /// and makes no file.
     ///
@@ -218,7 +247,7 @@ impl Records {
         let last = |state: &str| {
             self.connection
                 .query_row(
-                    "SELECT * FROM card WHERE unit = ?1 AND state = ?2 ORDER BY number DESC LIMIT 1",
+                    "SELECT * FROM line WHERE unit = ?1 AND state = ?2 ORDER BY number DESC LIMIT 1",
                     params![unit, state],
                     card,
                 )
@@ -369,7 +398,7 @@ impl Records {
     /// # Errors
     /// SQLite's.
     pub fn by_token(&self, token: &str) -> Result<Option<Card>, RecordsError> {
-        let sql = "SELECT * FROM card WHERE token = ?1";
+        let sql = "SELECT * FROM line WHERE token = ?1";
         Ok(self.connection.query_row(sql, [token], card).optional()?)
     }
 
@@ -378,7 +407,7 @@ impl Records {
     /// # Errors
     /// SQLite's.
     pub fn all(&self) -> Result<Vec<Card>, RecordsError> {
-        let mut query = self.connection.prepare("SELECT * FROM card ORDER BY number")?;
+        let mut query = self.connection.prepare("SELECT * FROM line ORDER BY number")?;
         let cards = query.query_map([], card)?.collect::<Result<_, _>>()?;
         Ok(cards)
     }
@@ -407,6 +436,11 @@ fn card(row: &Row<'_>) -> rusqlite::Result<Card> {
         keys: row.get("keys")?,
         host_key: row.get("host_key")?,
         wireguard_key: row.get("wireguard_key")?,
+        enrolled: row.get("enrolled")?,
+        imei: row.get("imei")?,
+        iccid: row.get("iccid")?,
+        mac: row.get("mac")?,
+        board: row.get("board")?,
     })
 }
 

@@ -263,6 +263,38 @@ fn keys_that_are_made_here_are_known_by_their_public_halves_alone() {
 }
 
 #[test]
+fn what_units_report_stands_beside_their_cards() {
+    let desk = Desk::new(2);
+    let cards = ["c1", "c2"].map(|name| desk.card(name));
+    let out = desk.run(&[], &cards.each_ref().map(PathBuf::as_path));
+    assert!(out.status.success(), "{}", said(&out));
+    let token = |card: &Path| unit(card).unwrap().0["unit"]["card"].as_str().unwrap().to_owned();
+    let report = |unit: &str, card: &Path, imei: &str| -> a7670e_unit::Enrolment {
+        let card = token(card);
+        let json = format!(r#"{{"version":1,"unit":"{unit}","card":"{card}","imei":"{imei}"}}"#);
+        serde_json::from_str(&json).unwrap()
+    };
+    let one = report("1", &cards[0], "490154203237518");
+    let two = report("2", &cards[1], "490154203237518");
+    let text = format!("{}\n{}\n", serde_json::to_string(&one).unwrap(), two.to_sms());
+    fs::write(desk.path("reports"), text).unwrap();
+    let enrol = |file: &Path| {
+        let fleet = desk.path("fleet.toml");
+        Command::new(STATION).arg("enrol").arg(file).arg("--fleet").arg(fleet).output().unwrap()
+    };
+    let out = enrol(&desk.path("reports"));
+    assert!(!out.status.success(), "{}", said(&out));
+    assert!(said(&out).contains("unit 1: enrolled\n"), "{}", said(&out));
+    assert!(said(&out).contains("unit 2: REFUSED: "), "{}", said(&out));
+    let cards = desk.report();
+    assert_eq!(cards[0]["imei"], "490154203237518");
+    assert_eq!(cards[1]["imei"], serde_json::Value::Null);
+    fs::write(desk.path("reports"), "hello").unwrap();
+    let out = enrol(&desk.path("reports"));
+    assert!(said(&out).contains("reports: line 1: "), "{}", said(&out));
+}
+
+#[test]
 fn nobody_reads_what_it_says() {
     let desk = Desk::new(2);
     let cards = ["c1", "c2"].map(|name| desk.card(name));

@@ -8,18 +8,20 @@
 #![forbid(unsafe_code)]
 
 mod cellular;
+mod enrol;
 mod file;
 mod place;
 mod secret;
 mod values;
 
 pub use cellular::{Auth, Cellular, Modes, Roaming};
+pub use enrol::{Enrolment, NoReport, SMS};
 pub use file::{FileEntry, Identity, Peer, UnitFile, WireGuard};
 pub use place::{place, wording};
 pub use secret::Secret;
 pub use values::{
-    AbsolutePath, Amount, Endpoint, FileMode, Host, HostPattern, Net, Plain, SshKey, UnitId,
-    WireKey, is_pin,
+    AbsolutePath, Amount, CardToken, Endpoint, FileMode, Host, HostPattern, Iccid, Imei, Mac, Net,
+    Plain, Serial, SshKey, UnitId, WireKey, is_pin,
 };
 
 /// The file for the device's service, in the form of `docs/a7670e.example.toml`.

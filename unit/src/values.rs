@@ -137,6 +137,46 @@ text!(
     "must be four octal digits such as \"0644\""
 );
 
+text!(
+    /// A modem's number: 14 digits and one that checks them (3GPP TS 23.003
+    /// §6.2.1, annex B).
+    Imei,
+    |text: &str| text.len() == 15 && is_luhn(text),
+    "an IMEI is 15 digits, the last of which checks the others: is one mistyped?"
+);
+
+text!(
+    /// A SIM's number, of 20 digits at most (ETSI TS 102 221 §13.2); not all issuers
+    /// end it with a digit that checks the others.
+    Iccid,
+    |text: &str| (18..=20).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_digit()),
+    "an ICCID is 18 to 20 digits"
+);
+
+text!(
+    /// An Ethernet address, such as `dc:a6:32:00:11:22`.
+    Mac,
+    |text: &str| {
+        let pair = |part: &str| part.len() == 2 && is_hex(part);
+        text.split(':').count() == 6 && text.split(':').all(pair)
+    },
+    "an Ethernet address is six pairs of 0-9, a-f with ':' between them"
+);
+
+text!(
+    /// A board's serial number, as the Pi's firmware puts it into the device tree.
+    Serial,
+    |text: &str| (1..=16).contains(&text.len()) && is_hex(text),
+    "a board's serial number is 1 to 16 of 0-9, a-f"
+);
+
+text!(
+    /// The token of a card, or its beginning.
+    CardToken,
+    |text: &str| (8..=32).contains(&text.len()) && is_hex(text),
+    "a card's token is 8 to 32 of 0-9, a-f"
+);
+
 impl HostPattern {
     /// The host name of a unit.
     #[must_use]
@@ -171,6 +211,23 @@ fn is_place(text: &str) -> bool {
         && text.split('/').skip(1).all(plain)
         && !text.contains(|it: char| it.is_control())
         && !ELSEWHERE.iter().any(|folder| below(folder))
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+/// Digits whose last one checks the others (ISO/IEC 7812-1 annex B).
+fn is_luhn(text: &str) -> bool {
+    let mut sum = 0;
+    for (number, byte) in text.bytes().rev().enumerate() {
+        if !byte.is_ascii_digit() {
+            return false;
+        }
+        let digit = u32::from(byte - b'0') * if number % 2 == 1 { 2 } else { 1 };
+        sum += digit / 10 + digit % 10;
+    }
+    sum % 10 == 0
 }
 
 fn is_host(text: &str) -> bool {
@@ -214,6 +271,23 @@ mod tests {
         ] {
             assert_eq!(AbsolutePath::try_from(path.to_owned()).is_ok(), want, "{path}");
         }
+    }
+
+    #[test]
+    fn numbers_of_hardware() {
+        // A right one, with two digits swapped, and cut short.
+        for (text, want) in
+            [("490154203237518", true), ("490154203237581", false), ("49015420323751", false)]
+        {
+            assert_eq!(Imei::try_from(text.to_owned()).is_ok(), want, "{text}");
+        }
+        for text in ["dc:a6:32:00:11", "DC:A6:32:00:11:22", "dca6:32:00:11:22", ""] {
+            Mac::try_from(text.to_owned()).unwrap_err();
+        }
+        for text in ["", "10000000ABCDEF01", "0x1", "10000000abcdef011"] {
+            Serial::try_from(text.to_owned()).unwrap_err();
+        }
+        Iccid::try_from("8949020000123456789F".to_owned()).unwrap_err();
     }
 
     #[test]

@@ -235,4 +235,9 @@ fn a_second_card_file_adds_to_the_first() {
     made(&mut disk);
     assert_eq!(disk.text("/etc/a7670e/provisioning.toml"), text);
     assert_eq!(disk.text("/etc/hostname"), "pump-0001\n");
+    // It is the desk's unit all the same, for whoever asks later.
+    let kept = Kept::read(disk.text(RECORD).as_bytes());
+    assert_eq!(kept.unit.unwrap().as_str(), "0001");
+    assert_eq!(kept.card.as_deref(), Some("00112233"));
+    assert!(disk.text("/etc/a7670e/unit.toml").contains("site = \"north\""));
 }

@@ -10,8 +10,10 @@ macro_rules! say {
     }};
 }
 
+mod enrol;
 mod flash;
 mod hot;
+mod labels;
 mod provision;
 mod report;
 mod serve;
@@ -39,6 +41,10 @@ enum Command {
     Provision(provision::Arguments),
     /// Show which unit is on which card.
     Report(report::Arguments),
+    /// Take what units report of their modem, SIM and board.
+    Enrol(enrol::Arguments),
+    /// Draw labels with a QR code for units.
+    Labels(labels::Arguments),
     /// Open the desk's web page: choose cards, start them, see how far they are.
     Serve(serve::Arguments),
     /// Show in the terminal what the desk's page shows.
@@ -51,6 +57,8 @@ pub fn main() -> ExitCode {
         Command::Flash(arguments) => flash::run(&arguments),
         Command::Provision(arguments) => provision::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Enrol(arguments) => enrol::run(&arguments),
+        Command::Labels(arguments) => labels::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
     };

@@ -126,7 +126,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
 }
 
 /// The units that are meant, in order.
-fn chosen<'a>(fleet: &'a Fleet, ids: &[String]) -> Result<Vec<&'a Unit>> {
+pub fn chosen<'a>(fleet: &'a Fleet, ids: &[String]) -> Result<Vec<&'a Unit>> {
     if ids.is_empty() {
         return Ok(fleet.units.iter().collect());
     }

@@ -67,7 +67,8 @@ fn known_hosts(cards: &[Card]) -> String {
 
 /// One line a card, in columns as wide as their widest cell.
 fn table(cards: &[Card]) -> String {
-    const HEAD: [&str; 8] = ["NO", "UNIT", "STATE", "CARD", "WRITE", "VERIFY", "KEYS", "WHY"];
+    const HEAD: [&str; 9] =
+        ["NO", "UNIT", "STATE", "CARD", "WRITE", "VERIFY", "KEYS", "IMEI", "WHY"];
     let seconds = |millis: Option<i64>| match millis {
         Some(millis) => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
         None => "-".to_owned(),
@@ -84,6 +85,7 @@ fn table(cards: &[Card]) -> String {
             seconds(card.write_ms),
             seconds(card.verify_ms),
             card.keys.clone().unwrap_or_else(|| "-".to_owned()),
+            card.imei.clone().unwrap_or_else(|| "-".to_owned()),
             card.why.clone().unwrap_or_default(),
         ]
     }));

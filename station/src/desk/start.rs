@@ -142,8 +142,7 @@ impl Desk {
     fn begin(&self, seat: &Seat, plan: &Plan) -> Result<Option<i64>, DeskError> {
         let (Some(units), Some(unit)) = (&self.work.units, &plan.unit) else { return Ok(None) };
         let image = self.work.source.path().file_name().unwrap_or_default().to_string_lossy();
-        let mut records = lock(&units.records);
-        let number = records.start(Start {
+        let number = lock(&units.records).start(Start {
             unit,
             token: &plan.token,
             old: plan.old.as_deref(),
@@ -153,7 +152,8 @@ impl Desk {
             keys: &plan.keys,
             now: now(),
         })?;
-        if records.by_token(&plan.token)?.is_some_and(|it| it.has_new_keys()) {
+        let line = lock(&units.records).by_token(&plan.token)?;
+        if line.is_some_and(|it| it.has_new_keys()) {
             self.note(new_keys(unit));
         }
         Ok(Some(number))

@@ -95,11 +95,7 @@ pub fn left<'a>(
 ///
 /// # Errors
 /// A secret cannot be had, or it does not fit; in a sentence.
-pub fn patches(
-    unit: &Unit,
-    token: &str,
-    places: &[Place],
-) -> Result<(Vec<Patch>, Public), String> {
+pub fn patches(unit: &Unit, token: &str, places: &[Place]) -> Result<(Vec<Patch>, Public), String> {
     let about = |error: String| format!("unit {}: {error}", unit.id.as_str());
     let files = render::render(unit, token).map_err(about)?;
     let mut patches = Vec::new();

@@ -13,7 +13,7 @@ const APPLICATION: i64 = 0x6137_3637;
 
 /// What each version adds to the one before. How many of them a file has had is
 /// its `PRAGMA user_version`; those that were ever released never change.
-pub(super) const STEPS: [&str; 2] = [
+pub(super) const STEPS: [&str; 3] = [
     "CREATE TABLE card (
         number INTEGER PRIMARY KEY,
         unit TEXT NOT NULL,
@@ -40,6 +40,24 @@ pub(super) const STEPS: [&str; 2] = [
     "ALTER TABLE card ADD COLUMN keys TEXT CHECK (keys IN ('given', 'made', 'made anew'));
     ALTER TABLE card ADD COLUMN host_key TEXT;
     ALTER TABLE card ADD COLUMN wireguard_key TEXT;",
+    "CREATE TABLE enrolment (
+        number INTEGER PRIMARY KEY,
+        unit TEXT NOT NULL,
+        received INTEGER NOT NULL,
+        via TEXT NOT NULL,
+        imei TEXT,
+        iccid TEXT,
+        mac TEXT,
+        serial TEXT
+    ) STRICT;
+    CREATE INDEX enrolment_unit ON enrolment (unit, number);
+    CREATE VIEW enrolled AS SELECT * FROM enrolment AS it
+        WHERE number = (SELECT max(number) FROM enrolment WHERE unit = it.unit);
+    CREATE VIEW line AS
+        SELECT card.*, it.received AS enrolled, it.imei AS imei, it.iccid AS iccid,
+               it.mac AS mac, it.serial AS board
+        FROM card LEFT JOIN enrolled AS it
+            ON it.unit = card.unit AND card.state IN ('closing', 'right');",
 ];
 
 /// Goes up when the tables change.

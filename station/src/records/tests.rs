@@ -23,7 +23,7 @@ fn target() -> Target {
     }
 }
 
-fn start(records: &mut Records, unit: &str, token: &str, old: Option<&str>) -> i64 {
+pub(super) fn start(records: &mut Records, unit: &str, token: &str, old: Option<&str>) -> i64 {
     let target = target();
     records.start(it(unit, token, old, &target)).unwrap()
 }
@@ -34,11 +34,16 @@ fn it<'a>(unit: &'a str, token: &'a str, old: Option<&'a str>, target: &'a Targe
     Start { unit, token, old, target, image: "pi4b.img.zst", operator, keys: NONE, now: 100 }
 }
 
+/// Records in a folder.
+pub(super) fn new(dir: &tempfile::TempDir) -> Records {
+    Records::open(&dir.path().join("records")).unwrap()
+}
+
 fn states(records: &Records) -> Vec<String> {
     records.all().unwrap().into_iter().map(|card| card.state).collect()
 }
 
-fn written() -> Written {
+pub(super) fn written() -> Written {
     let file = Verdict { sha256: "f".into(), checksum: true, signed: None };
     Written {
         whole: Whole { size: 9, sha256: "ab".into(), file },
