@@ -145,9 +145,9 @@ mod tests {
 
     #[test]
     fn known_keys_have_their_known_public_halves() {
-        // RFC 7748 §6.1, Alice.
-        let pair = read_wireguard_key("dwdtCnMYpX08FsFyUbJmRd9ML5LrwJkqwXf7pR25LCo=").unwrap();
-        let public = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a";
+        // RFC 7748 §6.1, Bob.
+        let pair = read_wireguard_key("XasIfmJKikt54X+Lg4AO5m87sSkmGLb9HC+LJ/+I4Os=").unwrap();
+        let public = "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f";
         assert_eq!(hex::encode(STANDARD.decode(pair.public).unwrap()), public);
         // RFC 8032 §7.1, test 1.
         let seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
