@@ -145,6 +145,34 @@ pub fn home(folder: &Path) -> PathBuf {
     home
 }
 
+impl Manager {
+    /// Its version.
+    pub fn version(&self) -> String {
+        let told = self.mmcli(&["--version"]);
+        let line = told.lines().next().unwrap_or_default();
+        line.strip_prefix("mmcli ").unwrap_or_else(|| panic!("{told}")).to_owned()
+    }
+
+    /// How many modems it shows.
+    pub fn modems(&self) -> usize {
+        self.mmcli(&["-L"]).matches("/Modem/").count()
+    }
+
+    /// Whether somebody else has had it let go of the device `uid`.
+    pub fn is_inhibited(&self, uid: &str) -> bool {
+        let wish = (uid, true);
+        let call = self.bus.call_method(Some(NAME), PATH, Some(NAME), "InhibitDevice", &wish);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        match runtime.block_on(call) {
+            Err(zbus::Error::MethodError(_, text, _)) => {
+                text.is_some_and(|text| text.contains("already inhibited"))
+            }
+            // It is the test's now, which shows that it was nobody's.
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 /// Serves polkit's part on the bus for as long as the test runs.
 fn serve(address: &str) -> Connection {
     let (give, take) = mpsc::channel();

@@ -13,6 +13,7 @@ mod definition;
 mod digest;
 mod disk;
 mod driver;
+mod elder;
 mod emulate;
 mod flash;
 mod fresh;

@@ -1,5 +1,6 @@
 //! The workspace's own tests, its formatting and its lints.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -7,7 +8,10 @@ use anyhow::{Result, bail};
 use super::Checks;
 use crate::context::Context;
 use crate::definition::Definition;
-use crate::{process, rootfs};
+use crate::{elder, process, rootfs};
+
+/// Names the folder with Debian's ModemManager to its tests.
+const ROOT: &str = "A7670E_MODEMMANAGER_ROOT";
 
 /// Runs rustfmt, clippy and every Rust test of the workspace.
 pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
@@ -31,10 +35,19 @@ pub fn udev(ctx: &Context, checks: &mut Checks) -> Result<()> {
 }
 
 /// Runs the image's own version of ModemManager on the emulated modem, by itself and
-/// beside the service.
+/// beside the service; then the one of Debian before, in the same ways.
 pub fn modemmanager(ctx: &Context, checks: &mut Checks) -> Result<()> {
-    debians(ctx, checks, "a7670e-emulator", "modemmanager")?;
-    debians(ctx, checks, "a7670e", "modemmanager")
+    let definition = Definition::load(ctx, "pi4b")?;
+    let (ours, elder) = (rootfs::native_twin(ctx, &definition)?, elder::root(ctx)?);
+    for (name, root) in [("the image's", &ours), ("bookworm's", &elder)] {
+        println!("-- {name} ModemManager");
+        let emulator = ignored(ctx, "a7670e-emulator", "modemmanager");
+        count(with(emulator, ROOT, root), checks)?;
+        // The bus is the image's.
+        let service = with(ignored(ctx, "a7670e", "modemmanager"), ROOT, &ours);
+        count(with(service, "A7670E_MODEMMANAGER_OTHER", root), checks)?;
+    }
+    Ok(())
 }
 
 /// Runs the service beside the image's own version of systemd-resolved. It is
@@ -52,14 +65,25 @@ pub fn networkmanager(ctx: &Context, checks: &mut Checks) -> Result<()> {
 /// packages for this machine in `A7670E_NAME_ROOT`.
 fn debians(ctx: &Context, checks: &mut Checks, package: &str, name: &str) -> Result<()> {
     let definition = Definition::load(ctx, "pi4b")?;
-    let (package, test) = (format!("--package={package}"), format!("--test={name}"));
-    let mut tests = cargo(ctx, &["test", &package, "--locked", &test, "--", "--ignored"]);
+    let mut tests = ignored(ctx, package, name);
     // One root has all of them, of which a test may want two.
     let root = rootfs::native_twin(ctx, &definition)?;
     for one in ["modemmanager", "resolved", "networkmanager"] {
         tests.env(format!("A7670E_{}_ROOT", one.to_uppercase()), &root);
     }
     count(tests, checks)
+}
+
+/// The ignored tests of `package` in tests/`name`.rs.
+fn ignored(ctx: &Context, package: &str, name: &str) -> Command {
+    let (package, test) = (format!("--package={package}"), format!("--test={name}"));
+    cargo(ctx, &["test", &package, "--locked", &test, "--", "--ignored"])
+}
+
+/// The same with this folder in the environment.
+fn with(mut command: Command, variable: &str, folder: &Path) -> Command {
+    command.env(variable, folder);
+    command
 }
 
 /// Runs `cargo test` and counts what it prints.
