@@ -387,3 +387,60 @@ fn a_card_that_is_put_in_later_is_the_next_unit() {
     assert_eq!([&report[0]["state"], &report[1]["state"]], ["right", "right"]);
     assert_eq!(report[1]["target"], slot);
 }
+
+#[test]
+fn a_unit_reports_to_the_open_desk_by_its_cards_token() {
+    let desk = Desk::new(2);
+    let card = desk.card("c1");
+    assert!(desk.run(&[], &[&card]).status.success());
+    let (own, _) = unit(&card).unwrap();
+    let token = own["unit"]["card"].as_str().unwrap().to_owned();
+    let mut program = Command::new(STATION)
+        .args(["serve", "--token", "--listen=127.0.0.1:0"])
+        .arg(desk.path("a.img.zst"))
+        .arg("--fleet")
+        .arg(desk.path("fleet.toml"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = lines.find(|line| line.contains("is at http://")).unwrap();
+    let (_, rest) = line.split_once("http://").unwrap();
+    let (address, key) = rest.split_once("/#").unwrap();
+    let post = |authorization: &str, body: &str| {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let len = body.len();
+        let head = format!(
+            "POST /enrol HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{authorization}\
+             Content-Type: application/json\r\nContent-Length: {len}\r\n\r\n"
+        );
+        stream.write_all((head + body).as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let report = |unit: &str, card: &str, imei: &str| {
+        format!(r#"{{"version":1,"unit":"{unit}","card":"{card}","imei":"{imei}"}}"#)
+    };
+    let imei = "490154203237518";
+    // Strangers learn nothing, not even which unit there is.
+    let other = "0".repeat(32);
+    for (unit, card) in [("1", &token[..8]), ("1", &other), ("2", &token), ("9", &token)] {
+        let answer = post("", &report(unit, card, imei));
+        assert!(answer.starts_with("HTTP/1.1 409"), "{answer}");
+        assert!(answer.contains("does not come from its card"), "{answer}");
+        assert!(!answer.contains(&token));
+    }
+    assert!(post("", "{}").starts_with("HTTP/1.1 400"));
+    let answer = post("", &report("1", &token, imei));
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(r#"{"units":["1"]}"#));
+    // Whom the operator let in may say less, but exchanges nothing either.
+    let bearer = format!("Authorization: Bearer {key}\r\n");
+    let answer = post(&bearer, &report("1", &token[..8], imei));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let answer = post(&bearer, &report("1", &token[..8], "356938035643809"));
+    assert!(answer.contains("--replace"), "{answer}");
+    program.kill().unwrap();
+    program.wait().unwrap();
+    assert_eq!(desk.report()[0]["imei"], imei);
+}

@@ -5,6 +5,7 @@
 //! come later have one of their own, so that nobody waits for anybody.
 
 pub mod check;
+pub mod enrol;
 pub mod hot;
 pub mod look;
 pub mod rate;

@@ -70,6 +70,16 @@ impl Guard {
     /// # Errors
     /// Why it is turned away.
     pub fn inside(&self, head: &Head<'_>) -> Result<(), Denied> {
+        self.program(head)?;
+        if self.has_token(head) { Ok(()) } else { Err(Denied::Token) }
+    }
+
+    /// Judges a request that a program may send which proves by what it says that
+    /// it may.
+    ///
+    /// # Errors
+    /// Why it is turned away.
+    pub fn program(&self, head: &Head<'_>) -> Result<(), Denied> {
         self.page(head)?;
         if head.site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
             return Err(Denied::Origin);
@@ -80,14 +90,16 @@ impl Guard {
         if head.changes && !kind.is_some_and(|it| it.eq_ignore_ascii_case("application/json")) {
             return Err(Denied::Kind);
         }
-        let Some(token) = &self.token else { return Ok(()) };
+        Ok(())
+    }
+
+    /// Whether who asks knows the token, where one is needed.
+    #[must_use]
+    pub fn has_token(&self, head: &Head<'_>) -> bool {
+        let Some(token) = &self.token else { return true };
         let given = head.authorization.and_then(|it| it.strip_prefix("Bearer ")).unwrap_or("");
         // Tokens of all lengths but one differ at once, which tells nothing.
-        if bool::from(given.as_bytes().ct_eq(token.as_bytes())) {
-            Ok(())
-        } else {
-            Err(Denied::Token)
-        }
+        bool::from(given.as_bytes().ct_eq(token.as_bytes()))
     }
 
     /// Whether the host can only mean us: an address cannot be pointed anywhere
@@ -172,6 +184,13 @@ mod tests {
             let head = Head { authorization: given, ..GET };
             assert_eq!(guard.inside(&head), Err(Denied::Token), "{given:?}");
         }
-        assert_eq!(guard.inside(&Head { authorization: Some("Bearer abc"), ..GET }), Ok(()));
+        let right = Head { authorization: Some("Bearer abc"), ..GET };
+        assert_eq!(guard.inside(&right), Ok(()));
+        // Who proves itself otherwise is held to the rest all the same.
+        assert_eq!(guard.program(&GET), Ok(()));
+        assert!(!guard.has_token(&GET) && guard.has_token(&right));
+        let post = Head { changes: true, ..right };
+        assert_eq!(guard.program(&post), Err(Denied::Kind));
+        assert_eq!(guard.program(&Head { host: Some("evil.example"), ..GET }), Err(Denied::Host));
     }
 }

@@ -6,6 +6,7 @@
 //! | `GET /state` | [`State`](crate::desk::state::State) as JSON |
 //! | `GET /events` | server-sent events: `data:` is a state, as often as it changes |
 //! | `POST /start` | begins to write `{"cards": [{"path": …, "mark": …}]}` |
+//! | `POST /enrol` | takes a unit's reports, as `a7670e enrol` prints them |
 
 pub mod guard;
 mod page;

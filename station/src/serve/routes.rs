@@ -16,6 +16,7 @@ use serde_json::json;
 use super::guard::{Denied, Head};
 use super::{ASK, Served, page};
 use crate::desk::Wanted;
+use crate::enrol::parse;
 
 /// Bytes of a request's body.
 const BODY: usize = 64 << 10;
@@ -65,8 +66,12 @@ async fn route(served: &Served, request: Request<Incoming>) -> Answer {
         kind: text(header::CONTENT_TYPE),
         authorization: text(header::AUTHORIZATION),
     };
-    let is_page = method == Method::GET && path == "/";
-    let judged = if is_page { served.guard.page(&head) } else { served.guard.inside(&head) };
+    let judged = match (&method, path.as_str()) {
+        (&Method::GET, "/") => served.guard.page(&head),
+        (_, "/enrol") => served.guard.program(&head),
+        _ => served.guard.inside(&head),
+    };
+    let trusted = served.guard.has_token(&head);
     if let Err(denied) = judged {
         return refuse(denied);
     }
@@ -78,7 +83,8 @@ async fn route(served: &Served, request: Request<Incoming>) -> Answer {
         }
         (Method::GET, "/events") => events(served),
         (Method::POST, "/start") => start(served, request).await,
-        (_, "/" | "/state" | "/events" | "/start") => {
+        (Method::POST, "/enrol") => enrol(served, request, trusted).await,
+        (_, "/" | "/state" | "/events" | "/start" | "/enrol") => {
             problem(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done to it")
         }
         _ => problem(StatusCode::NOT_FOUND, "there is no such page"),
@@ -108,12 +114,9 @@ fn events(served: &Served) -> Answer {
 
 /// Begins to write cards.
 async fn start(served: &Served, request: Request<Incoming>) -> Answer {
-    let body = Limited::new(request.into_body(), BODY).collect();
-    let bytes = match tokio::time::timeout(ASK, body).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(_)) | Err(_) => {
-            return problem(StatusCode::PAYLOAD_TOO_LARGE, "the order is too long, or has no end");
-        }
+    let bytes = match read(request).await {
+        Ok(bytes) => bytes,
+        Err(answer) => return answer,
     };
     let order: Order = match serde_json::from_slice(&bytes) {
         Ok(order) => order,
@@ -129,6 +132,39 @@ async fn start(served: &Served, request: Request<Incoming>) -> Answer {
         }
         Ok(Err(error)) => problem(StatusCode::CONFLICT, &error.to_string()),
         Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the program failed"),
+    }
+}
+
+/// Takes units' reports. A unit does not know the desk's token, but has that of
+/// its card, which nobody else has: that will do for its own report.
+async fn enrol(served: &Served, request: Request<Incoming>, trusted: bool) -> Answer {
+    let bytes = match read(request).await {
+        Ok(bytes) => bytes,
+        Err(answer) => return answer,
+    };
+    let reports = std::str::from_utf8(&bytes).map_err(|_| "it is no UTF-8".to_owned());
+    let reports = match reports.and_then(|text| parse(text).map_err(|it| it.to_string())) {
+        Ok(reports) => reports,
+        Err(error) => return problem(StatusCode::BAD_REQUEST, &error),
+    };
+    let desk = served.desk.clone();
+    match tokio::task::spawn_blocking(move || desk.enrol(&reports, trusted)).await {
+        Ok(Ok(units)) => {
+            whole(StatusCode::OK, "application/json", json!({"units": units}).to_string())
+        }
+        Ok(Err(error)) => problem(StatusCode::CONFLICT, &error.to_string()),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the program failed"),
+    }
+}
+
+/// A request's body; else the answer to one that is too long or does not come.
+async fn read(request: Request<Incoming>) -> Result<Bytes, Answer> {
+    let body = Limited::new(request.into_body(), BODY).collect();
+    match tokio::time::timeout(ASK, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(_)) | Err(_) => {
+            Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long, or has no end"))
+        }
     }
 }
 
