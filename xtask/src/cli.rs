@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::definition::Definition;
 use crate::host::Purpose;
 use crate::{
-    bench, emulate, flash, fuzz, host, image, kernel, refresh, rootfs, test, tools, verify,
+    bench, dist, emulate, flash, fuzz, host, image, kernel, refresh, rootfs, test, tools, verify,
 };
 
 /// Builds, verifies, emulates and tests the a7670e image.
@@ -91,6 +91,22 @@ enum Command {
         /// An image, cards, and `station`'s own options.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
+    },
+    /// Pack a release: the image of `cargo xtask image`, the flashing desk's
+    /// program, and a list for Raspberry Pi Imager.
+    Dist {
+        /// The image's definition, images/NAME.toml.
+        #[arg(default_value = "pi4b")]
+        name: String,
+        /// The folder with the image [default: out/ of the repository].
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// The folder to make [default: dist/ beside that].
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+        /// Where people will find the files [default: in that folder].
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
     },
     /// Build the image twice in different circumstances and compare the bytes.
     Reproducible,
@@ -193,6 +209,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
                 arguments.insert(0, "--yes".into());
             }
             return flash::run(&ctx, "flash", &arguments);
+        }
+        Command::Dist { name, out, to, url } => {
+            let from = out.unwrap_or_else(|| ctx.path("out"));
+            let to = to.unwrap_or_else(|| from.with_file_name("dist"));
+            dist::run(&ctx, &dist::Options { name, from, to, url })
         }
         Command::Reproducible => {
             host::prepare(&ctx, Purpose::Tests)?;

@@ -12,6 +12,7 @@ mod coverage;
 mod definition;
 mod digest;
 mod disk;
+mod dist;
 mod driver;
 mod elder;
 mod emulate;

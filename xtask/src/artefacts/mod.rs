@@ -3,7 +3,7 @@
 
 mod atomic;
 pub mod bmap;
-mod manifest;
+pub mod manifest;
 pub mod mapped;
 mod records;
 pub mod sbom;

@@ -1,0 +1,185 @@
+//! Tests of the release, with a small image that was made up.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::process;
+
+/// What `cargo xtask image` would have left.
+fn image(dir: &Path) -> (Options, Manifest) {
+    let (from, to) = (dir.join("out"), dir.join("dist"));
+    fs::create_dir(&from).unwrap();
+    let image: Vec<u8> = (0..300_000_u32).map(|at| (at / 1000) as u8).collect();
+    let packed = zstd::encode_all(&image[..], 1).unwrap();
+    let mut artefacts = serde_json::Map::new();
+    let mut put = |name: &str, bytes: &[u8]| {
+        fs::write(from.join(name), bytes).unwrap();
+        artefacts.insert(name.into(), json!({"size": bytes.len(), "sha256": digest::bytes(bytes)}));
+    };
+    put("pi.img", &image);
+    put("pi.img.zst", &packed);
+    for ending in &COMPANIONS[1..] {
+        put(&format!("pi.{ending}"), ending.as_bytes());
+    }
+    fs::write(from.join("pi.img.zst.minisig"), "signature").unwrap();
+    let lock = |epoch: u64| json!({"locked": true, "epoch": epoch, "sha256": "", "packages": 1});
+    let manifest = json!({
+        "format": 1, "name": "pi", "artefacts": artefacts,
+        "locks": {"a": lock(1_709_210_096), "b": lock(7)},
+        "tools": {}, "stages": {}, "times": {"kernel": 12.5},
+    });
+    fs::write(from.join("pi.manifest.json"), manifest.to_string()).unwrap();
+    let options =
+        Options { name: "pi".into(), from, to, url: Some("https://example.org/r/".into()) };
+    let manifest = read_manifest(&options).unwrap();
+    (options, manifest)
+}
+
+fn packed(dir: &Path) -> (Options, Manifest, PathBuf) {
+    let (options, manifest) = image(dir);
+    let program = dir.join("station");
+    fs::write(&program, "program").unwrap();
+    (options, manifest, program)
+}
+
+/// The rules of rpi-imager's `os-list-schema.json` (draft 7) for what we write:
+/// an entry with `url` is valid by its first alternative alone.
+fn judge(list: &Value) {
+    let object = |value: &Value, required: &[(&str, &str)]| {
+        for (name, kind) in required {
+            let found = match &value[*name] {
+                Value::String(_) => "string",
+                Value::Number(number) if number.is_u64() => "integer",
+                Value::Array(_) => "array",
+                Value::Object(_) => "object",
+                _ => "nothing",
+            };
+            assert_eq!(found, *kind, "{name} in {value}");
+        }
+    };
+    let names: Vec<_> = list.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["imager", "os_list"], "others are not allowed");
+    object(list, &[("imager", "object"), ("os_list", "array")]);
+    for device in list["imager"]["devices"].as_array().unwrap() {
+        object(device, &[("name", "string"), ("description", "string"), ("tags", "array")]);
+        assert!(["exclusive", "inclusive"].contains(&device["matching_type"].as_str().unwrap()));
+    }
+    for entry in list["os_list"].as_array().unwrap() {
+        object(
+            entry,
+            &[
+                ("name", "string"),
+                ("description", "string"),
+                ("icon", "string"),
+                ("url", "string"),
+                ("extract_size", "integer"),
+                ("extract_sha256", "string"),
+                ("image_download_size", "integer"),
+                ("image_download_sha256", "string"),
+                ("release_date", "string"),
+                ("devices", "array"),
+                ("bmap_url", "string"),
+                ("architecture", "string"),
+            ],
+        );
+        let formats = ["", "systemd", "cloudinit", "cloudinit-rpi", "rpi-preseed", "none"];
+        assert!(formats.contains(&entry["init_format"].as_str().unwrap()));
+    }
+}
+
+#[test]
+fn the_release_is_whole_and_imager_is_told_the_truth() {
+    let dir = tempfile::tempdir().unwrap();
+    let (options, manifest, program) = packed(dir.path());
+    let paths = pack(&options, &manifest, &program, None).unwrap();
+    assert_eq!(paths.len(), fs::read_dir(&options.to).unwrap().count());
+    process::output(Command::new("sha256sum").args(["-c", SUMS]).current_dir(&options.to)).unwrap();
+    let text = fs::read_to_string(options.to.join(LIST)).unwrap();
+    let list: Value = serde_json::from_str(&text).unwrap();
+    judge(&list);
+    let entry = &list["os_list"][0];
+    let file = |name: &str| fs::read(options.from.join(name)).unwrap();
+    assert_eq!(entry["url"], "https://example.org/r/pi.img.zst");
+    assert_eq!(entry["bmap_url"], "https://example.org/r/pi.bmap");
+    assert_eq!(entry["extract_size"], 300_000);
+    assert_eq!(entry["extract_sha256"], digest::bytes(&file("pi.img")));
+    assert_eq!(entry["image_download_size"], file("pi.img.zst").len());
+    assert_eq!(entry["image_download_sha256"], digest::bytes(&file("pi.img.zst")));
+    // Of the archive's state, not of today.
+    assert_eq!(entry["release_date"], "2024-02-29");
+    assert_eq!(entry["devices"], json!(["pi4-64bit"]));
+    for url in ["url", "bmap_url", "icon"] {
+        let name = entry[url].as_str().unwrap().rsplit('/').next().unwrap();
+        assert!(options.to.join(name).exists(), "{name}");
+    }
+    let mode =
+        fs::metadata(paths.iter().find(|it| it.to_string_lossy().contains("station-")).unwrap());
+    assert_eq!(mode.unwrap().permissions().mode() & 0o777, 0o755);
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes() {
+    let read = |epoch: Option<u64>, took: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let (options, mut manifest, program) = packed(dir.path());
+        manifest.times.insert(took.into(), 3.25);
+        let paths = pack(&options, &manifest, &program, epoch).unwrap();
+        let name = |path: &PathBuf| path.file_name().unwrap().to_owned();
+        paths.iter().map(|path| (name(path), fs::read(path).unwrap())).collect::<Vec<_>>()
+    };
+    assert!(read(None, "kernel") == read(None, "rootfs"));
+    assert!(read(None, "kernel") != read(Some(0), "kernel"));
+}
+
+#[test]
+fn what_is_not_as_the_manifest_says_is_not_packed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (options, manifest, program) = packed(dir.path());
+    let refused = |manifest: &Manifest, want: &str| {
+        let error = pack(&options, manifest, &program, None).unwrap_err();
+        assert!(format!("{error:#}").contains(want), "{error:#}");
+        assert!(!options.to.exists());
+    };
+    let mut other = manifest.clone();
+    other.artefacts.get_mut("pi.img").unwrap().sha256 = "00".into();
+    refused(&other, "unpacks to another image");
+    other.artefacts.remove("pi.img");
+    refused(&other, "does not name pi.img");
+    fs::write(options.from.join("pi.bmap"), "damaged").unwrap();
+    refused(&manifest, "pi.bmap is not what its manifest says");
+    fs::remove_file(options.from.join("pi.manifest.json")).unwrap();
+    let error = format!("{:#}", read_manifest(&options).unwrap_err());
+    assert!(error.contains("cargo xtask image"), "{error}");
+}
+
+#[test]
+fn only_an_earlier_release_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (options, manifest, program) = packed(dir.path());
+    pack(&options, &manifest, &program, None).unwrap();
+    fs::write(&program, "another").unwrap();
+    pack(&options, &manifest, &program, None).unwrap();
+    let station = options.to.join(format!("station-{}-linux", std::env::consts::ARCH));
+    assert_eq!(fs::read_to_string(station).unwrap(), "another");
+    fs::write(options.to.join("thesis.odt"), "years of work").unwrap();
+    let error = pack(&options, &manifest, &program, None).unwrap_err().to_string();
+    assert!(error.contains("thesis.odt"), "{error}");
+    assert!(options.to.join("thesis.odt").exists());
+}
+
+#[test]
+fn dynamic_programs_are_told_from_static_ones() {
+    let mut elf = vec![0; 64 + 2 * 56];
+    elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    (elf[32], elf[54], elf[56]) = (64, 56, 2);
+    assert_eq!(program::interpreter(&elf), Some(false));
+    elf[64 + 56] = 3;
+    assert_eq!(program::interpreter(&elf), Some(true));
+    // This very test asks for one.
+    let own = fs::read(std::env::current_exe().unwrap()).unwrap();
+    assert_eq!(program::interpreter(&own), Some(true));
+    assert_eq!(program::interpreter(&elf[..100]), None);
+    assert_eq!(program::interpreter(b"#!/bin/sh"), None);
+}
