@@ -29,6 +29,7 @@ mod refresh;
 mod report;
 mod rootfs;
 mod sandbox;
+mod slow_cards;
 mod stage;
 mod test;
 mod tools;

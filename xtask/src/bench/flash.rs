@@ -1,19 +1,17 @@
-//! Writing cards: `station` beside `dd`, on loop devices that are as slow as
-//! cards. The loop devices' files are in memory, and the kernel's throttling
-//! makes them slow: a card's speed is the same for all who write to it.
+//! Writing cards: `station` beside `dd`, on loop devices that are as slow as cards.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
 use super::table::Table;
 use super::{Time, measure};
 use crate::artefacts::{bmap, zst};
 use crate::context::Context;
 use crate::process;
+use crate::slow_cards::{self, Card, Group};
 use crate::test::rust::cargo;
 
 /// Bytes that are mapped at the image's start, and as many again that are not.
@@ -26,20 +24,16 @@ const CARDS: usize = 8;
 /// Pi 4B's and most readers' bus (UHS-I, SDR104) gives.
 const SPEEDS: [(u64, &str); 2] = [(20_000_000, "20 MB/s"), (90_000_000, "90 MB/s")];
 
-/// Where version 1 of control groups has its limits of block devices.
-const GROUPS: &str = "/sys/fs/cgroup/blkio";
-
 /// Measures.
 pub fn run(ctx: &Context, table: &mut Table) -> Result<()> {
     // What is measured is what is released.
     let build = ["build", "--quiet", "--locked", "--release", "--package=station"];
     process::output(&mut cargo(ctx, &build))?;
     let station = std::env::current_exe()?.with_file_name("../release/station");
-    // A file system in memory that every Linux has.
-    let dir = tempfile::tempdir_in("/dev/shm").context("no room in memory for the cards")?;
+    let dir = slow_cards::room()?;
     let image = make_image(ctx, dir.path())?;
     let cards = (0..CARDS)
-        .map(|number| Card::new(&dir.path().join(format!("card{number}"))))
+        .map(|number| Card::new(&dir.path().join(format!("card{number}")), 3 * MAPPED))
         .collect::<Result<Vec<_>>>()?;
     let bench = Bench { dir: dir.path(), station: &station, image: &image };
 
@@ -99,17 +93,17 @@ struct Bench<'a> {
 impl Bench<'_> {
     /// Seconds to write what is mapped and to read it back.
     fn dd(&self, card: &Card, group: Option<&Group>) -> Result<f64> {
-        let of = format!("of={}", card.0.display());
+        let of = format!("of={}", card.device.display());
         let count = format!("count={}", MAPPED >> 20);
         let write = ["dd", "if=/dev/zero", &of, "bs=1M", &count, "oflag=direct"];
-        let from = format!("if={}", card.0.display());
+        let from = format!("if={}", card.device.display());
         let read = ["dd", &from, "of=/dev/null", "bs=1M", &count, "iflag=direct"];
         Ok(self.run(&write, group)?.wall + self.run(&read, group)?.wall)
     }
 
     fn station(&self, cards: &[Card], group: Option<&Group>) -> Result<Time> {
         let (station, image) = (self.station.to_string_lossy(), self.image.to_string_lossy());
-        let names: Vec<_> = cards.iter().map(|card| card.0.to_string_lossy()).collect();
+        let names: Vec<_> = cards.iter().map(|card| card.device.to_string_lossy()).collect();
         let mut words = vec![&*station, "flash", "--yes", &*image];
         words.extend(names.iter().map(|name| &**name));
         self.run(&words, group)
@@ -117,61 +111,6 @@ impl Bench<'_> {
 
     /// Runs a command in the group.
     fn run(&self, words: &[&str], group: Option<&Group>) -> Result<Time> {
-        let mut command = Command::new("sh");
-        let place = group.map_or(PathBuf::from("/dev/null"), |it| it.0.join("cgroup.procs"));
-        command.args(["-c", "echo $$ > \"$1\"; shift; exec \"$@\"", "sh"]).arg(place).args(words);
-        measure(&command, &self.dir.join("log"))
-    }
-}
-
-/// A loop device.
-struct Card(PathBuf);
-
-impl Card {
-    fn new(file: &Path) -> Result<Self> {
-        File::create(file)?.set_len(3 * MAPPED)?;
-        let mut losetup = Command::new("losetup");
-        let name = process::text(losetup.args(["--find", "--show"]).arg(file))
-            .context("this needs root and free loop devices")?;
-        Ok(Self(name.trim().into()))
-    }
-}
-
-impl Drop for Card {
-    fn drop(&mut self) {
-        if let Err(error) = process::output(Command::new("losetup").arg("--detach").arg(&self.0)) {
-            eprintln!("{} is left: {error:#}", self.0.display());
-        }
-    }
-}
-
-/// A control group in which the cards have a speed.
-struct Group(PathBuf);
-
-impl Group {
-    fn new(speed: u64, cards: &[Card]) -> Result<Self> {
-        if !Path::new(GROUPS).is_dir() {
-            bail!("{GROUPS} is not there: cards are slowed down by version 1 of control groups");
-        }
-        let dir = Path::new(GROUPS).join(format!("a7670e-bench-{}", std::process::id()));
-        fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let group = Self(dir);
-        for card in cards {
-            let device = fs::metadata(&card.0)?.rdev();
-            let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-            for way in ["read", "write"] {
-                let file = group.0.join(format!("blkio.throttle.{way}_bps_device"));
-                fs::write(file, format!("{major}:{minor} {speed}"))?;
-            }
-        }
-        Ok(group)
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir(&self.0) {
-            eprintln!("{} is left: {error}", self.0.display());
-        }
+        measure(&slow_cards::command(group, words), &self.dir.join("log"))
     }
 }

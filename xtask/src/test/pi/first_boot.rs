@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::power_cuts::number;
 use crate::context::Context;
-use crate::disk::mbr::{self, Mbr};
+use crate::disk::mbr::{self, Mbr, Partition};
 use crate::emulate::{self, Machine, Modem, Options, Running};
 use crate::test::Checks;
 use crate::{flash, process};
@@ -26,7 +26,7 @@ pub const NAMES: [&str; 2] = ["first-boot", "first-boot-cuts"];
 const CUTS: usize = 3;
 
 /// For one question, and from one that can be asked until the device is online.
-const DEADLINE: Duration = Duration::from_secs(180);
+pub const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -82,7 +82,7 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
 fn first_boot(ctx: &Context) -> Result<()> {
     let desk = Desk::new(ctx)?;
     emulate::retry(ctx, || {
-        let mut first = boot(ctx, &desk.card, true)?;
+        let mut first = boot(ctx, &options(&desk.card, ecm()))?;
         is_unit(&mut first)?;
         is_online(&mut first)?;
         let answer = first.run("a7670e at 'AT+CGDCONT?'", DEADLINE)?.text()?;
@@ -94,7 +94,7 @@ fn first_boot(ctx: &Context) -> Result<()> {
         first.kill()?;
         no_secret(&first.card())?;
         // The first machine's folder has the card.
-        let mut second = boot(ctx, &first.card(), true)?;
+        let mut second = boot(ctx, &options(&first.card(), ecm()))?;
         is_unit(&mut second)?;
         is_online(&mut second)?;
         let again = stamps(&mut second)?;
@@ -107,8 +107,7 @@ fn first_boot(ctx: &Context) -> Result<()> {
 fn cut_off(ctx: &Context) -> Result<()> {
     let desk = Desk::new(ctx)?;
     emulate::retry(ctx, || {
-        let options = options(&desk.card, false);
-        let mut first = Running::boot(ctx, &options)?;
+        let mut first = Running::boot(ctx, &options(&desk.card, None))?;
         // The shell is there before the first boot is; it is through when the
         // note is gone. Somewhere in between.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is wrong")?;
@@ -121,7 +120,7 @@ fn cut_off(ctx: &Context) -> Result<()> {
             }
         }
         first.kill()?;
-        let mut second = boot(ctx, &first.card(), false)?;
+        let mut second = boot(ctx, &options(&first.card(), None))?;
         is_unit(&mut second)?;
         second.power_off()?;
         second.kill()?;
@@ -163,19 +162,18 @@ impl Desk {
     }
 }
 
-fn options(card: &Path, modem: bool) -> Options {
-    let ours = || Modem::Ours { profile: "a7670e-ecm".to_owned(), faults: None };
-    Options {
-        image: card.to_owned(),
-        model: Machine::Virt,
-        extra: Vec::new(),
-        modem: modem.then(ours),
-    }
+/// How a card is booted, and beside which modem.
+pub fn options(card: &Path, modem: Option<Modem>) -> Options {
+    Options { image: card.to_owned(), model: Machine::Virt, extra: Vec::new(), modem }
+}
+
+fn ecm() -> Option<Modem> {
+    Some(Modem::Ours { profile: "a7670e-ecm".to_owned(), faults: None })
 }
 
 /// Boots a copy of the card until the system is up.
-fn boot(ctx: &Context, card: &Path, modem: bool) -> Result<Running> {
-    let mut machine = Running::boot(ctx, &options(card, modem))?;
+pub fn boot(ctx: &Context, options: &Options) -> Result<Running> {
+    let mut machine = Running::boot(ctx, options)?;
     let state = machine.wait_running()?;
     if state != "running" {
         let why = "systemctl --failed --no-legend --plain; cat /run/a7670e-first-boot.txt; \
@@ -194,7 +192,8 @@ fn is_unit(machine: &mut Running) -> Result<()> {
     Ok(())
 }
 
-fn is_online(machine: &mut Running) -> Result<()> {
+/// Waits until the service says so.
+pub fn is_online(machine: &mut Running) -> Result<()> {
     let asked = Instant::now();
     loop {
         let why = machine.run("a7670e why --json", DEADLINE)?;
@@ -218,15 +217,21 @@ fn no_secret(card: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The secrets that are anywhere on a card's boot partition, removed files'
-/// blocks included.
-fn secrets(card: &Path) -> Result<Vec<&'static str>> {
+/// A card's boot partition: where it is, and its bytes.
+pub fn boot_partition(card: &Path) -> Result<(Partition, Vec<u8>)> {
     let file = File::open(card)?;
     let mut sector = [0; mbr::SECTOR as usize];
     file.read_exact_at(&mut sector, 0)?;
     let boot = Mbr::decode(&sector)?.slots[0].context("the card has no first partition")?;
     let mut bytes = vec![0; usize::try_from(boot.size)?];
     file.read_exact_at(&mut bytes, boot.start)?;
+    Ok((boot, bytes))
+}
+
+/// The secrets that are anywhere on a card's boot partition, removed files'
+/// blocks included.
+fn secrets(card: &Path) -> Result<Vec<&'static str>> {
+    let (_, bytes) = boot_partition(card)?;
     let there = |secret: &&str| memchr::memmem::find(&bytes, secret.as_bytes()).is_some();
     Ok(SECRETS.into_iter().filter(there).collect())
 }

@@ -7,6 +7,7 @@
 mod bench;
 mod crew;
 mod first_boot;
+mod fleet;
 mod guest;
 mod hands;
 mod matrix;
@@ -48,9 +49,11 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     let (from_power_on, power_cuts) = (checks.wants(POWER_ON), checks.wants(POWER_CUTS));
     let by_ppp = checks.asked(PPP);
     let first_boot = first_boot::NAMES.iter().any(|name| checks.wants(name));
-    if all.is_empty() && !from_power_on && !power_cuts && !by_ppp && !first_boot {
-        let (first, names) = (first_boot::NAMES.join(", "), names.join(", "));
-        bail!("no such scenario; there are {POWER_ON}, {POWER_CUTS}, {PPP}, {first}, {names}");
+    let fleet = checks.asked(fleet::NAME);
+    let others = from_power_on || power_cuts || by_ppp || first_boot || fleet;
+    if all.is_empty() && !others {
+        let others = [&[POWER_ON, POWER_CUTS, PPP, fleet::NAME], &first_boot::NAMES[..]].concat();
+        bail!("no such scenario; there are {}, {}", others.join(", "), names.join(", "));
     }
     if from_power_on {
         for (model, profile) in power_on::BOOTS {
@@ -70,6 +73,10 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
         checks.check("no message is lost or doubled by power cuts", states.map(drop));
     }
     first_boot::run(ctx, checks)?;
+    // Needs root and memory, and a few minutes: by its name.
+    if fleet {
+        fleet::run(ctx, checks)?;
+    }
     let mut rows = carry_out(ctx, checks, &all)?;
     if by_ppp {
         let start = std::time::Instant::now();
