@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::Desk;
 use super::check::{self, CheckError, Identity, against, identities};
 use super::state::CardState;
-use crate::device::slots::{Drive, drives};
+use crate::device::slots::{Drive, Pattern, drives};
 use crate::device::{Kind, Target};
 
 /// What speaks against disks that nobody named.
@@ -36,6 +36,20 @@ pub fn mark(target: &Target) -> String {
     hex::encode(&Sha256::digest(text)[..16])
 }
 
+/// Whether a target that nobody named is one of the drives that are offered.
+fn offered(target: &Target, drives: &[Drive], given: &[Pattern]) -> bool {
+    // A plain file has the name that it was asked for by, so that a link called
+    // `sdb` would pass for the card in that reader.
+    matches!(target.kind, Kind::Disk | Kind::Loop(_))
+        && drives.iter().any(|drive| {
+            drive.name == target.name && (drive.takes_cards || is_stand_in(drive, given))
+        })
+}
+
+fn is_stand_in(drive: &Drive, given: &[Pattern]) -> bool {
+    drive.is_loop() && drive.is_in(given)
+}
+
 /// The drives of this computer.
 #[must_use]
 pub fn here() -> Vec<Drive> {
@@ -56,12 +70,11 @@ impl Desk {
     /// Whether it is a card in a reader; loop devices stand for cards where
     /// their slots are named.
     pub(super) fn takes_cards(&self, target: &Target) -> bool {
-        let drive = here().into_iter().find(|drive| drive.name == target.name);
-        drive.is_some_and(|drive| drive.takes_cards || self.is_stand_in(&drive))
+        offered(target, &here(), self.work.hot_add.as_deref().unwrap_or_default())
     }
 
     pub(super) fn is_stand_in(&self, drive: &Drive) -> bool {
-        drive.is_loop() && drive.is_in(self.work.hot_add.as_deref().unwrap_or_default())
+        is_stand_in(drive, self.work.hot_add.as_deref().unwrap_or_default())
     }
 
     pub(super) fn inputs(&self) -> Vec<PathBuf> {
@@ -149,4 +162,36 @@ fn numbers(path: &Path) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
     let meta = path.metadata().ok()?;
     Some(if meta.is_file() { (true, meta.dev(), meta.ino()) } else { (false, 0, meta.rdev()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_called_like_a_card_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let drive = |name: &str, takes_cards| Drive {
+            name: name.into(),
+            takes_cards,
+            slots: vec![format!("slot-of-{name}")],
+        };
+        let drives = [drive("sda", false), drive("sdb", true), drive("loop7", false)];
+        let given: [Pattern; 1] = ["slot-of-*".parse().unwrap()];
+        std::fs::write(dir.path().join("precious"), [0xA5; 4096]).unwrap();
+        let system = check::system().unwrap();
+        for (name, kind, card) in [
+            ("sda", Kind::Disk, false),
+            ("sdb", Kind::Disk, true),
+            ("loop7", Kind::Loop("/x".into()), true),
+            ("sdb1", Kind::Partition("/dev/sdb".into()), false),
+        ] {
+            let path = dir.path().join(name);
+            std::os::unix::fs::symlink("precious", &path).unwrap();
+            let file = system.target(&path).unwrap();
+            assert_eq!((file.name.as_str(), &file.kind), (name, &Kind::File));
+            assert!(!offered(&file, &drives, &given), "{name}");
+            assert_eq!(offered(&Target { kind, ..file }, &drives, &given), card, "{name}");
+        }
+    }
 }
