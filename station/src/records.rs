@@ -19,7 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use enrol::{EnrolError, Enrolled};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
@@ -265,7 +265,9 @@ impl Records {
     /// # Errors
     /// A card of this run is being given the unit already; SQLite's.
     pub fn start(&mut self, it: Start<'_>) -> Result<i64, RecordsError> {
-        let change = self.connection.transaction()?;
+        // Reports may come in meanwhile. A transaction that reads before it writes
+        // would be refused at once instead of waiting for them.
+        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Those of earlier runs are `interrupted` since the records were opened.
         let writing = "SELECT EXISTS (SELECT 1 FROM card WHERE unit = ?1 AND state = 'writing')";
         if change.query_row(writing, [it.unit], |row| row.get(0))? {

@@ -4,7 +4,7 @@
 //! less than the last takes over what it does not say.
 
 use a7670e_unit::Enrolment;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{Records, RecordsError};
 
@@ -97,7 +97,8 @@ impl Records {
         replace: bool,
         now: i64,
     ) -> Result<Enrolled, EnrolError> {
-        let change = self.connection.transaction()?;
+        // As for a card that is begun: it waits for whoever else writes.
+        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let unit = report.unit.as_str();
         card(&change, report)?;
         let last = last(&change, unit)?;

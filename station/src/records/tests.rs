@@ -254,3 +254,29 @@ fn a_commit_outlasts_a_power_cut() {
     assert_eq!(pragma("synchronous"), 3.into());
     assert_eq!(pragma("journal_mode"), "delete".to_owned().into());
 }
+
+#[test]
+fn a_card_that_is_begun_waits_for_reports_that_are_written() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    static WAITS: AtomicBool = AtomicBool::new(false);
+    fn wait(_tries: i32) -> bool {
+        WAITS.store(true, Ordering::Relaxed);
+        std::thread::yield_now();
+        true
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut records = new(&dir);
+    records.connection.busy_handler(Some(wait)).unwrap();
+    let other = Connection::open(dir.path().join("records")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begun = std::thread::spawn(move || {
+        let target = target();
+        records.start(it("1", "a", None, &target)).map(|_| ())
+    });
+    while !WAITS.load(Ordering::Relaxed) && !begun.is_finished() {
+        std::thread::yield_now();
+    }
+    other.execute_batch("COMMIT").unwrap();
+    begun.join().unwrap().unwrap();
+}
