@@ -53,7 +53,7 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     if !checks.check("the page shows the cards, and their names are text", shown) {
         return Ok(());
     }
-    checks.check("another site cannot start a card", others(&mut browser, &desk, &url));
+    checks.check("another site cannot start a card", others(&mut browser, &tab, &desk, &url));
     let chosen = operate(&mut browser, &tab, &pictures.join("station.png"));
     checks.check("a card is chosen, asked for once more, and written", chosen);
     let history = done(&mut browser, &tab, &desk);
@@ -166,10 +166,15 @@ fn listed(browser: &mut Browser, tab: &Tab) -> Result<()> {
 
 /// What a page elsewhere may try: a request without leave, one with, and a name
 /// of its own that leads here.
-fn others(browser: &mut Browser, desk: &Desk, url: &str) -> Result<()> {
+fn others(browser: &mut Browser, own: &Tab, desk: &Desk, url: &str) -> Result<()> {
     let before = browser.complaints.len();
+    // All that the page itself would say, so that only who asks is wrong.
+    let mark = "fetch('/state').then((it) => it.json())\
+         .then((it) => it.cards.find((card) => card.path === 'card-2').mark)";
+    let mark = browser.value(own, mark)?;
+    ensure!(mark.as_str().is_some_and(|mark| !mark.is_empty()), "no mark: {mark}");
     let tab = browser.open("about:blank", 400, 400, false)?;
-    let body = json!({"cards": [{"path": "card-1", "mark": "x"}]}).to_string();
+    let body = json!({"cards": [{"path": "card-2", "mark": mark}]}).to_string();
     let simple = format!(
         "fetch('{url}start', {{method: 'POST', mode: 'no-cors', body: {body:?}}})\
          .then((it) => it.type, () => 'none')"
