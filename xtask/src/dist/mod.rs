@@ -75,6 +75,9 @@ fn pack(
     epoch: Option<u64>,
 ) -> Result<Vec<PathBuf>> {
     let Options { name, from, to, url } = options;
+    // Without the slash that shells put behind a folder: what follows would be
+    // within it, and fall with the release before.
+    let to = &to.components().collect::<PathBuf>();
     replaceable(to)?;
     let mut new = to.clone().into_os_string();
     new.push(".new");

@@ -160,7 +160,11 @@ fn only_an_earlier_release_is_replaced() {
     let (options, manifest, program) = packed(dir.path());
     pack(&options, &manifest, &program, None).unwrap();
     fs::write(&program, "another").unwrap();
-    pack(&options, &manifest, &program, None).unwrap();
+    // As a shell completes it.
+    let completed = Options { to: options.to.join(""), ..options };
+    assert!(completed.to.to_string_lossy().ends_with('/'));
+    pack(&completed, &manifest, &program, None).unwrap();
+    let options = completed;
     let station = options.to.join(format!("station-{}-linux", std::env::consts::ARCH));
     assert_eq!(fs::read_to_string(station).unwrap(), "another");
     fs::write(options.to.join("thesis.odt"), "years of work").unwrap();
