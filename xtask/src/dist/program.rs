@@ -2,7 +2,7 @@
 //! no library of theirs.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -17,11 +17,11 @@ pub fn build(ctx: &Context) -> Result<PathBuf> {
     // not get the flags.
     let arguments =
         ["build", "--locked", "--package=station", "--profile=desk", "--target", &target];
+    let registry = cargo_home()?.join("registry");
+    // So that the folders are there whose names are to be left out.
+    process::output(&mut cargo(ctx, &["fetch", "--locked", "--target", &target]))?;
     let mut command = cargo(ctx, &arguments);
-    command.env(
-        "RUSTFLAGS",
-        format!("-Ctarget-feature=+crt-static --remap-path-prefix={}=.", ctx.repo.display()),
-    );
+    command.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags(&ctx.repo, &registry)?);
     process::output(&mut command)?;
     // Where cargo puts things is known from where we are: DIR/debug/xtask.
     let own = std::env::current_exe()?;
@@ -32,7 +32,40 @@ pub fn build(ctx: &Context) -> Result<PathBuf> {
     if interpreter(&bytes) != Some(false) {
         bail!("{} needs libraries of the computer that it runs on", program.display());
     }
+    let registry = registry.display().to_string();
+    if memchr::memmem::find(&bytes, registry.as_bytes()).is_some() {
+        bail!("{} tells where this computer has its crates: {registry}", program.display());
+    }
     Ok(program)
+}
+
+/// Where cargo keeps the crates' sources (The Cargo Book, "Cargo Home").
+fn cargo_home() -> Result<PathBuf> {
+    let set = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let beside = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
+    let home = set.or_else(beside);
+    let home = home.context("neither CARGO_HOME nor HOME says where cargo has its crates")?;
+    Ok(std::path::absolute(home)?)
+}
+
+/// What the compiler is told, as `CARGO_ENCODED_RUSTFLAGS` has it. Messages of
+/// panics name the source: without the folders of who builds, which would also
+/// make each one's program another. A registry's folder has the name of the
+/// mirror that the crates came from; the last prefix that fits counts.
+pub fn flags(repo: &Path, registry: &Path) -> Result<String> {
+    let mut folders = Vec::new();
+    // None where cargo is told of other sources, such as a vendored folder.
+    for entry in fs::read_dir(registry.join("src")).into_iter().flatten() {
+        folders.push(entry?.path());
+    }
+    folders.sort();
+    let own = [(repo, "."), (registry, "crates")].into_iter();
+    let mut flags = "-Ctarget-feature=+crt-static".to_owned();
+    for (prefix, name) in own.chain(folders.iter().map(|folder| (folder.as_path(), "crates"))) {
+        // Between flags, as paths may have spaces.
+        flags += &format!("\x1f--remap-path-prefix={}={name}", prefix.display());
+    }
+    Ok(flags)
 }
 
 /// Whether a 64-bit little-endian ELF program asks for a dynamic linker

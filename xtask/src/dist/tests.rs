@@ -187,3 +187,25 @@ fn dynamic_programs_are_told_from_static_ones() {
     assert_eq!(program::interpreter(&elf[..100]), None);
     assert_eq!(program::interpreter(b"#!/bin/sh"), None);
 }
+
+#[test]
+fn folders_of_who_builds_are_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = dir.path().join("a home/registry");
+    fs::create_dir_all(registry.join("src/mirror.example-1")).unwrap();
+    let source = registry.join("src/mirror.example-1/one/lib.rs");
+    fs::create_dir_all(source.parent().unwrap()).unwrap();
+    fs::write(&source, "#[unsafe(no_mangle)]\npub fn here() -> &'static str { file!() }\n")
+        .unwrap();
+    let flags = program::flags(dir.path(), &registry).unwrap();
+    assert!(flags.split('\x1f').any(|flag| flag == "-Ctarget-feature=+crt-static"), "{flags}");
+    let object = dir.path().join("one.o");
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(rustc);
+    command.args(["--crate-type=lib", "--edition=2024", "--emit=obj", "-o"]).arg(&object);
+    process::output(command.args(flags.split('\x1f')).arg(&source)).unwrap();
+    let bytes = fs::read(&object).unwrap();
+    let has = |text: &str| memchr::memmem::find(&bytes, text.as_bytes()).is_some();
+    assert!(has("crates/one/lib.rs"));
+    assert!(!has("mirror.example") && !has("registry") && !has(dir.path().to_str().unwrap()));
+}
