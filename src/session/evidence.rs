@@ -37,6 +37,8 @@ pub(super) struct Timers {
     answered: Duration,
     /// A lease is asked for, or held.
     pub lease: Duration,
+    /// Whether there was one.
+    held: bool,
     /// The address that the proof is about.
     pub proof_of: Option<Ipv4Addr>,
 }
@@ -52,6 +54,14 @@ impl Timers {
         }
         if !matches!(phase, Phase::NoPort | Phase::Probing) {
             self.answered = now;
+        }
+    }
+
+    /// A lease that goes may be back in a moment: another carrier, or NetworkManager
+    /// connects anew.
+    pub(super) fn note_lease(&mut self, now: Duration, held: bool) {
+        if std::mem::replace(&mut self.held, held) && !held {
+            self.lease = now;
         }
     }
 }

@@ -429,6 +429,7 @@ impl Session {
             self.look();
         }
         self.prove(now);
+        self.timers.note_lease(now, self.lease().is_some());
         changed |= self.judge(clock);
         if changed {
             self.actions.push(Action::Changed);

@@ -28,6 +28,8 @@ pub struct Desktop {
     up_at: Option<Duration>,
     /// No call comes about.
     refused: bool,
+    /// The device of the call has no address.
+    bare: bool,
     /// The kernel's number of its link, of which each call has another.
     index: u32,
     bytes: u64,
@@ -42,6 +44,7 @@ impl Desktop {
             profile: None,
             up_at: None,
             refused: false,
+            bare: false,
             index: 100,
             bytes: 0,
             dialled: Vec::new(),
@@ -97,6 +100,9 @@ impl Desktop {
             rx_bytes: self.bytes,
             tx_bytes: 0,
         });
+        if self.bare {
+            return;
+        }
         observed.addresses.push(Address { index, address, prefix: 32, metric: 0, protocol: 0 });
         observed.routes.push(Route {
             table: MAIN_TABLE,
@@ -244,6 +250,22 @@ fn a_call_that_ends_is_dialled_again_and_then_the_ladder_climbs() {
     assert_eq!(rig.count("AT+DIALMODE=0"), 0);
     desktop(&mut rig).refused = false;
     assert!(rig.until(secs(600), online), "{}", rig.describe());
+}
+
+/// To dial would end a call that is well.
+#[test]
+fn an_address_that_is_gone_for_a_moment_ends_no_call() {
+    let mut rig = rig(by_ppp());
+    assert!(rig.until(secs(120), online), "{}", rig.describe());
+    desktop(&mut rig).bare = true;
+    assert!(rig.until(secs(15), |rig| !online(rig)), "{}", rig.describe());
+    rig.run(secs(8));
+    desktop(&mut rig).bare = false;
+    assert!(rig.until(secs(15), online), "{}", rig.describe());
+    assert!(dials(&rig) == 1 && rig.rungs.is_empty(), "{}", rig.describe());
+    // One that does not come is asked for.
+    desktop(&mut rig).bare = true;
+    assert!(rig.until(secs(60), |rig| dials(rig) == 2), "{}", rig.describe());
 }
 
 #[test]
