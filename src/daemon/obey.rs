@@ -109,7 +109,7 @@ pub fn with(base: &Settings, chosen: &Chosen) -> Settings {
             auth: *auth,
             source: Source::Sms,
         });
-        settings.cellular.access = access.collect();
+        settings.use_access(access.collect());
     }
     settings
 }
@@ -270,6 +270,7 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::daemon::messages::tests::task;
+    use crate::session::DnsScope;
 
     fn apn(name: &str) -> Option<Apn> {
         Some(Apn { name: name.to_owned(), user: String::new(), password: String::new() })
@@ -340,5 +341,15 @@ mod tests {
         let user = Some(Apn { user: "me".to_owned(), ..apn("web").unwrap() });
         let kinds: Vec<Auth> = chosen(user).iter().map(|access| access.auth).collect();
         assert_eq!(kinds, [Auth::Pap, Auth::Chap]);
+        // By PPP it is dialled with the same.
+        let ppp = "[modem]\ncontrol = \"modemmanager\"\ndata = \"ppp\"\n\
+                   [network]\nby = \"networkmanager\"\n[cellular]\napn = \"old\"\n";
+        let config = crate::config::parse(Path::new("x"), ppp).unwrap();
+        let base = Settings::of(&config, base.providers.clone(), DnsScope::None).unwrap();
+        let dialled = |apn| with(&base, &Chosen { apn, trial: None }).gsm.unwrap();
+        assert_eq!(dialled(None).apn.as_deref(), Some("old"));
+        let user = Apn { user: "me".to_owned(), ..apn("web").unwrap() };
+        let gsm = dialled(Some(user));
+        assert_eq!((gsm.apn.as_deref(), gsm.user.as_str(), gsm.auto), (Some("web"), "me", true));
     }
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use crate::config::{self, Config, ConfigError, Control, DataPath, NetworkBy, UsbPower};
-use crate::modem::machine::{CellularSettings, Providers};
+use crate::modem::machine::{Access, CellularSettings, Providers};
 use crate::net::networkmanager::profile::Gsm;
 use crate::net::probe;
 use crate::policy::budget::Rules;
@@ -144,6 +144,16 @@ impl Settings {
             },
             messages: config.sms.settings(),
         })
+    }
+}
+
+impl Settings {
+    /// Takes other access points, by whichever way data goes.
+    pub fn use_access(&mut self, access: Vec<Access>) {
+        self.cellular.access = access;
+        if let Some(before) = self.gsm.take() {
+            self.gsm = Some(Gsm { auto: before.auto, ..gsm(&self.cellular, before.metric) });
+        }
     }
 }
 
