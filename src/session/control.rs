@@ -273,7 +273,7 @@ impl Session {
             // ModemManager looks at it all the time.
             true if order == Order::Reprobe => {}
             // NetworkManager dials, and is asked to.
-            true if order == Order::Redial && self.is_ppp() => {}
+            true if order == Order::Redial && self.is_ppp() && !self.may_dial_another() => {}
             true => self.hands.errand = Some(order),
         }
     }

@@ -29,6 +29,8 @@ pub(super) struct Dialled {
     link: Option<String>,
     /// The access point that the modem was set up with.
     access: Option<Access>,
+    /// Whether there was another then.
+    more: bool,
     /// Since when it could have come about.
     since: Duration,
     /// When that was last looked at.
@@ -85,9 +87,17 @@ impl Session {
 
     /// Keeps the access point, which the machine forgets with its port.
     pub(super) fn note_access(&mut self) {
-        if let Some(access) = self.machine.as_ref().and_then(Machine::access) {
+        let Some(machine) = &self.machine else { return };
+        if let Some(access) = machine.access() {
             self.call.access = Some(access.clone());
+            self.call.more = machine.has_next_access();
         }
+    }
+
+    /// Whether another access point may be tried, for which the modem has to be set up
+    /// anew.
+    pub(super) fn may_dial_another(&self) -> bool {
+        self.call.more && !self.machine.as_ref().is_some_and(Machine::is_proven)
     }
 
     /// Keeps since when a call could have come about.

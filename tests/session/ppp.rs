@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use a7670e::config::{Control, NetworkBy};
-use a7670e::modem::machine::{CellularSettings, Secret};
+use a7670e::modem::machine::{Access, Auth, CellularSettings, Secret, Source};
 use a7670e::net::model::{Address, Link, MAIN_TABLE, Observed, Route};
 use a7670e::net::networkmanager::profile::{Found, Gsm, Profile, Value, gsm_uuid};
 use a7670e::net::networkmanager::{Device, Dialling, Seen, State, Step};
@@ -266,6 +266,34 @@ fn an_address_that_is_gone_for_a_moment_ends_no_call() {
     // One that does not come is asked for.
     desktop(&mut rig).bare = true;
     assert!(rig.until(secs(60), |rig| dials(rig) == 2), "{}", rig.describe());
+}
+
+#[test]
+fn an_access_point_that_never_worked_is_followed_by_the_next() {
+    let access = |apn: &str| Access {
+        apn: apn.to_owned(),
+        user: String::new(),
+        password: Secret::default(),
+        auth: Auth::None,
+        source: Source::Database,
+    };
+    let ppp = by_ppp();
+    let access = vec![access("wrong"), access("safaricom")];
+    let wishes = Settings { cellular: CellularSettings { access, ..ppp.cellular }, ..ppp };
+    // The network takes both, and has no call for the first.
+    let mut profile = Make::load("a7670e-ecm").unwrap();
+    profile.cell.apns.push("wrong".into());
+    let mut rig = Rig::new(&profile, "", wishes);
+    rig.desktop = Some(Desktop::new());
+    rig.manager_runs(Some("1.24.0"));
+    desktop(&mut rig).refused = true;
+    let dialled = |rig: &mut Rig| desktop(rig).says("gsm", "apn");
+    assert!(rig.until(secs(120), |rig| dials(rig) > 0), "{}", rig.describe());
+    assert_eq!(dialled(&mut rig), Some(Value::Text("wrong".into())));
+    assert!(rig.until(secs(300), |rig| rig.rungs.len() > 1), "{}", rig.describe());
+    desktop(&mut rig).refused = false;
+    assert!(rig.until(secs(300), online), "{}", rig.describe());
+    assert_eq!(dialled(&mut rig), Some(Value::Text("safaricom".into())));
 }
 
 #[test]

@@ -374,7 +374,7 @@ impl Machine {
     /// Goes on to the next access point, unless the present one has worked or is
     /// the last.
     fn next_access(&mut self) -> bool {
-        let more = !self.proven && self.access_at + 1 < self.accesses.len();
+        let more = self.has_next_access();
         if more {
             self.access_at += 1;
             self.context_writes = 0;
@@ -436,6 +436,16 @@ impl Machine {
         if std::mem::take(&mut self.path) {
             self.actions.push(Action::DataPathLost { reason: reason.to_owned() });
         }
+    }
+
+    /// Whether there is another access point, and the present one has never worked.
+    pub fn has_next_access(&self) -> bool {
+        !self.proven && self.access_at + 1 < self.accesses.len()
+    }
+
+    /// Whether the access point has worked.
+    pub fn is_proven(&self) -> bool {
+        self.proven
     }
 
     /// The access point in use, once it is known.
