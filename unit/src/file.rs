@@ -103,11 +103,11 @@ impl Drop for FileEntry {
 impl fmt::Debug for FileEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, mode, content } = self;
-        let content = format_args!("[{} bytes]", content.len());
+        let content = format!("[{} bytes]", content.len());
         f.debug_struct("FileEntry")
             .field("path", path)
             .field("mode", mode)
-            .field("content", &content)
+            .field("content", &format_args!("{content}"))
             .finish()
     }
 }
