@@ -395,7 +395,7 @@ fn without_udev_it_is_matched_by_name_and_comes_back_when_it_was_pulled() {
     assert!(Command::new("mount").args(remount).status().unwrap().success());
     fs::remove_dir_all("/run/udev").unwrap();
     manager.start();
-    let rig = Rig::on(Wire::Veth, manager.folder.path(), "a7670e-ecm", 100, "");
+    let rig = Rig::on(Wire::Veth, manager.folder.path(), "a7670e-ecm", 2000, "");
     let service = manager.service(CONFIG);
     println!("online after {:.1?}", service.wait("online"));
     let text = fs::read_to_string(format!("{PROFILES}/{PROFILE}.nmconnection")).unwrap();
