@@ -11,7 +11,8 @@ use crate::context::Context;
 use crate::definition::Definition;
 use crate::host::Purpose;
 use crate::{
-    bench, dist, emulate, flash, fuzz, host, image, kernel, refresh, rootfs, test, tools, verify,
+    bench, dist, emulate, flash, fuzz, host, image, kernel, refresh, rootfs, sync, test, tools,
+    verify,
 };
 
 /// Builds, verifies, emulates and tests the a7670e image.
@@ -115,6 +116,13 @@ enum Command {
         /// What to measure.
         #[arg(value_enum)]
         subject: bench::Subject,
+    },
+    /// Write the copies that the trees for Buildroot and Yocto carry of rules,
+    /// units, patches and settings.
+    Sync {
+        /// Write nothing; fail and name each file that is not as it should be.
+        #[arg(long)]
+        check: bool,
     },
     /// Feed the parsers what no modem would say.
     Fuzz {
@@ -224,6 +232,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             host::prepare(&ctx, Purpose::Tests)?;
             bench::run(&ctx, subject)
         }
+        Command::Sync { check } => sync::run(&ctx.repo, check),
         Command::Test { parts, out } => {
             host::prepare(&ctx, Purpose::Tests)?;
             if let Some(out) = out {

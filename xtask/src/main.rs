@@ -31,6 +31,7 @@ mod rootfs;
 mod sandbox;
 mod slow_cards;
 mod stage;
+mod sync;
 mod test;
 mod tools;
 mod tree;

@@ -52,7 +52,7 @@ pub fn files(
         }
     }
     files.insert("config.txt".into(), text.into_bytes());
-    files.insert("cmdline.txt".into(), command_line(ctx, mbr)?.into_bytes());
+    files.insert("cmdline.txt".into(), command_line(&ctx.repo, &mbr.partuuid(2))?.into_bytes());
     for (name, len) in RESERVED {
         files.insert(name.into(), vec![b'\n'; len]);
     }
@@ -60,15 +60,15 @@ pub fn files(
 }
 
 /// The kernel's command line: the words of `images/boot/cmdline.txt`, whose
-/// comments the firmware would not understand.
-fn command_line(ctx: &Context, mbr: &Mbr) -> Result<String> {
-    let path = ctx.path("images/boot/cmdline.txt");
+/// comments the firmware would not understand, with the root partition's PARTUUID.
+pub fn command_line(repo: &Path, root: &str) -> Result<String> {
+    let path = repo.join("images/boot/cmdline.txt");
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     if !text.contains(ROOT) {
         bail!("{} does not say root={ROOT}", path.display());
     }
-    Ok(words(&text).replace(ROOT, &format!("PARTUUID={}", mbr.partuuid(2))) + "\n")
+    Ok(words(&text).replace(ROOT, &format!("PARTUUID={root}")) + "\n")
 }
 
 fn words(text: &str) -> String {

@@ -4,7 +4,7 @@
 //! privilege. The record and the FAT are this program's own bytes; the root is
 //! made by mke2fs.
 
-mod boot;
+pub mod boot;
 mod ext4;
 pub mod fat;
 pub mod mbr;

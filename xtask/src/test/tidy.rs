@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::Checks;
 use crate::context::Context;
-use crate::process;
+use crate::{process, sync};
 
 /// No source file is longer, in lines.
 const LONGEST: usize = 500;
@@ -38,6 +38,7 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
         };
         checks.check(name, result());
     }
+    checks.check("the trees carry what the repository has", sync::run(&ctx.repo, true));
     Ok(())
 }
 
