@@ -130,6 +130,8 @@ fn main() -> Result<()> {
         (Some(path), None) => Some(HostPort::Redir(RedirPort::new(path, options.care))),
         (None, Some(address)) => {
             let port = UsbIpPort::listen(address).with_context(|| format!("--usbip {address}"))?;
+            // The system chose the port where 0 was given.
+            println!("USB/IP on {}", port.address()?);
             Some(HostPort::UsbIp(port))
         }
         (None, None) => None,

@@ -297,7 +297,7 @@ pub fn interactive(ctx: &Context, options: &Options) -> Result<()> {
 fn plug(ctx: &Context, options: &Options, room: &Room) -> Result<Option<modem::Running>> {
     let (profile, faults) = match &options.modem {
         Some(Modem::Ours { profile, faults }) => (profile, faults),
-        Some(Modem::Later) => {
+        Some(Modem::Later | Modem::UsbIp) => {
             modem::program(ctx)?;
             return Ok(None);
         }

@@ -31,7 +31,7 @@ use clap::{Args, ValueEnum};
 use crate::context::Context;
 
 pub use machine::{Machine as Running, Options};
-pub use modem::{Modem, Unit};
+pub use modem::{DESK, Modem, SOCKET, Unit, program as modem_program};
 pub use rig::{RigFailure, retry};
 
 /// The emulated machines.

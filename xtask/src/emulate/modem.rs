@@ -23,6 +23,10 @@ use crate::process;
 /// QEMU's socket for the USB device, in the machine's folder.
 pub const SOCKET: &str = "usb";
 
+/// Where the machine finds a USB device by USB/IP ([`Modem::UsbIp`]), in QEMU's user
+/// network (10.0.2.0/24, in which the machine is 10.0.2.15); the port is IANA's.
+pub const DESK: &str = "10.0.2.100:3240";
+
 /// What is on the USB bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Modem {
@@ -39,6 +43,10 @@ pub enum Modem {
     /// An empty socket of the bus, for modems that come later
     /// ([`super::Running::plug`]).
     Later,
+    /// Far away: what the machine's own kernel asks by USB/IP at [`DESK`] comes to
+    /// QEMU's socket, and goes on from there by whoever connects to it. There is no
+    /// other way out of that network. Only on `virt`.
+    UsbIp,
 }
 
 /// A modem to start.
@@ -173,7 +181,7 @@ fn build(ctx: &Context) -> Result<PathBuf> {
 pub fn arguments(model: Machine, modem: &Modem) -> Vec<String> {
     let home = super::qemu::HOME;
     let chardev = match modem {
-        Modem::Ours { .. } | Modem::Later => {
+        Modem::Ours { .. } | Modem::Later | Modem::UsbIp => {
             format!("socket,id=modem,path={home}/{SOCKET},server=on,wait=off")
         }
         // The socket's folder is bound into the sandbox.
@@ -184,8 +192,17 @@ pub fn arguments(model: Machine, modem: &Modem) -> Vec<String> {
     };
     // dwc2 has one port; without its number QEMU would put a hub on it.
     let port = if model == Machine::Raspi4b { ",port=1" } else { "" };
-    let device = format!("usb-redir,chardev=modem{port}");
-    ["-chardev", &chardev, "-device", &device].map(str::to_owned).to_vec()
+    let device = match modem {
+        Modem::UsbIp => "virtio-net-pci,netdev=desk,romfile=".to_owned(),
+        _ => format!("usb-redir,chardev=modem{port}"),
+    };
+    let mut words = vec!["-chardev".to_owned(), chardev];
+    if *modem == Modem::UsbIp {
+        let network = format!("user,id=desk,restrict=on,guestfwd=tcp:{DESK}-chardev:modem");
+        words.extend(["-netdev".to_owned(), network]);
+    }
+    words.extend(["-device".to_owned(), device]);
+    words
 }
 
 #[cfg(test)]

@@ -194,14 +194,19 @@ fn is_unit(machine: &mut Running) -> Result<()> {
 
 /// Waits until the service says so.
 pub fn is_online(machine: &mut Running) -> Result<()> {
+    wait_for(machine, "online")
+}
+
+/// Waits for the service's verdict of the modem.
+pub fn wait_for(machine: &mut Running, verdict: &str) -> Result<()> {
     let asked = Instant::now();
     loop {
         let why = machine.run("a7670e why --json", DEADLINE)?;
         let answer: Value = serde_json::from_slice(&why.stdout).unwrap_or_default();
-        if answer.pointer("/0/verdict").is_some_and(|verdict| verdict == "online") {
+        if answer.pointer("/0/verdict").is_some_and(|found| found == verdict) {
             return Ok(());
         }
-        ensure!(asked.elapsed() < DEADLINE, "not online: {answer}");
+        ensure!(asked.elapsed() < DEADLINE, "not {verdict}: {answer}");
         std::thread::sleep(PAUSE);
     }
 }

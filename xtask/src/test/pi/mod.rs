@@ -18,6 +18,7 @@ mod profiles;
 mod scenario;
 mod scenarios;
 pub mod throughput;
+mod usbip;
 
 use anyhow::{Result, bail};
 
@@ -50,9 +51,12 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     let by_ppp = checks.asked(PPP);
     let first_boot = first_boot::NAMES.iter().any(|name| checks.wants(name));
     let fleet = checks.asked(fleet::NAME);
-    let others = from_power_on || power_cuts || by_ppp || first_boot || fleet;
+    let by_usbip = checks.wants(usbip::NAME);
+    let others = from_power_on || power_cuts || by_ppp || first_boot || fleet || by_usbip;
     if all.is_empty() && !others {
-        let others = [&[POWER_ON, POWER_CUTS, PPP, fleet::NAME], &first_boot::NAMES[..]].concat();
+        let others =
+            [&[POWER_ON, POWER_CUTS, PPP, fleet::NAME, usbip::NAME], &first_boot::NAMES[..]]
+                .concat();
         bail!("no such scenario; there are {}, {}", others.join(", "), names.join(", "));
     }
     if from_power_on {
@@ -72,6 +76,9 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
         }
         checks.check("no message is lost or doubled by power cuts", states.map(drop));
     }
+    if by_usbip {
+        checks.check("the kernel has the modem by USB/IP", usbip::run(ctx));
+    }
     first_boot::run(ctx, checks)?;
     // Needs root and memory, and a few minutes: by its name.
     if fleet {
@@ -87,7 +94,9 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     for mark in rows.iter().flat_map(|row| &row.marks).filter(|mark| mark.about == hands::FLOW) {
         println!("pauses of the flow over 250 ms (when it ended, length; in ms):\n{}", mark.said);
     }
-    print!("{}", table(&rows));
+    if !rows.is_empty() {
+        print!("{}", table(&rows));
+    }
     Ok(())
 }
 
