@@ -12,6 +12,7 @@
 //! is gone for certain.
 
 mod enrol;
+mod file;
 mod schema;
 
 use std::fs::File;
@@ -19,8 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use enrol::{EnrolError, Enrolled};
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
-use rustix::fs::{FlockOperation, flock};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 use serde::Serialize;
 
 use crate::device::Target;
@@ -48,6 +48,23 @@ pub enum RecordsError {
     /// The file is of a later version of this program.
     #[error("{0}: its version is {1}, this program knows {known}: update it", known = schema::VERSION)]
     Version(String, i64),
+    /// The file is open to others, and belongs to one of them.
+    #[error(
+        "{}: others may read it, and its owner alone can change that ({error}): `chmod 600` it",
+        path.display()
+    )]
+    Shared {
+        /// The file.
+        path: PathBuf,
+        /// Why it stays so.
+        error: io::Error,
+    },
+    /// A crash left something half-written, and it may only be read here.
+    #[error(
+        "{}: a desk was cut off while it wrote here, and what it left can be taken back only by \
+         who may write here: ask once more as its owner or root", .0.display()
+    )]
+    Cut(PathBuf),
     /// A card is being given the unit already.
     #[error("the unit {0:?} is being written to another card")]
     Writing(String),
@@ -168,17 +185,8 @@ impl Records {
     /// # Errors
     /// The file cannot be used, or somebody else is using it.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
-        let name = PathBuf::from(name);
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&name)
-            .map_err(|error| RecordsError::Io { path: name.clone(), error })?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| RecordsError::Busy(path.to_owned()))?;
+        let lock = file::lock(path)?;
+        file::make(path)?;
         let mut connection = Connection::open(path)?;
         // A line that is committed has to outlast a power cut. FULL leaves out
         // the folder: the journal, deleted to commit, may come back and undo
@@ -187,22 +195,26 @@ impl Records {
         if schema::is_empty(&connection)? {
             schema::make(&mut connection)?;
         }
-        if schema::check(&connection, path)? < schema::VERSION {
+        let version = schema::check(&connection, path)?;
+        file::close(path)?;
+        if version < schema::VERSION {
             schema::upgrade(&mut connection)?;
         }
         connection.execute("UPDATE card SET state = 'interrupted' WHERE state = 'writing'", [])?;
         Ok(Self { connection, _lock: Some(lock) })
     }
 
-    /// Opens the records for reading, while another may write them.
+    /// Opens the records for reading, while another may write them. Changes nothing
+    /// but what a crash left half-written, which is taken back.
     ///
     /// # Errors
     /// There are none, or they cannot be read.
     pub fn view(path: &Path) -> Result<Self, RecordsError> {
-        // SQLite would make the file.
-        File::open(path).map_err(|error| RecordsError::Io { path: path.to_owned(), error })?;
-        let connection =
-            Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let connection = file::look(path)?;
+        // Somebody was cut off before anything was in it.
+        if schema::is_empty(&connection)? {
+            return Self::none();
+        }
         let current = schema::check(&connection, path)? == schema::VERSION;
         let connection = if current { connection } else { schema::copy(&connection)? };
         Ok(Self { connection, _lock: None })
@@ -214,26 +226,28 @@ impl Records {
     /// # Errors
     /// There are none, or they cannot be used.
     pub fn reports(path: &Path) -> Result<Self, RecordsError> {
-        File::open(path).map_err(|error| RecordsError::Io { path: path.to_owned(), error })?;
-        let connection =
-            Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        file::readable(path)?;
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         if schema::check(&connection, path)? < schema::VERSION {
             // That nobody else may do meanwhile.
             return Self::open(path);
         }
+        file::close(path)?;
         connection.pragma_update(None, "synchronous", "EXTRA")?;
         Ok(Self { connection, _lock: None })
     }
 
-    /// The records as [`Records::open`] would find them, for reading; changes
-    /// and makes no file.
+    /// The records as [`Records::open`] would find them, for reading as by
+    /// [`Records::view`]; makes no file.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn preview(path: &Path) -> Result<Self, RecordsError> {
-        if path.exists() {
-            return Self::view(path);
-        }
+        if path.exists() { Self::view(path) } else { Self::none() }
+    }
+
+    /// Records of nothing, in memory.
+    fn none() -> Result<Self, RecordsError> {
         let mut connection = Connection::open_in_memory()?;
         schema::make(&mut connection)?;
         Ok(Self { connection, _lock: None })
