@@ -21,11 +21,14 @@ use std::path::{Path, PathBuf};
 
 pub use enrol::{EnrolError, Enrolled};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::device::Target;
 use crate::keys::Public;
 use crate::write::Written;
+
+/// Digits of a token that anybody may see; a unit's text message has as many.
+const SHORT: usize = 8;
 
 /// Why records cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +96,9 @@ pub struct Card {
     pub unit: String,
     /// `writing`, `closing`, `right`, `failed`, `interrupted`, `overwritten`.
     pub state: String,
-    /// Stands on this card only.
+    /// Stands on this card only. Who knows it may report as the unit, so others
+    /// are shown its first digits, as a text message of the unit's has them.
+    #[serde(serialize_with = "shortened")]
     pub token: String,
     /// Seconds since 1970.
     pub started: i64,
@@ -140,6 +145,10 @@ pub struct Card {
     pub mac: Option<String>,
     /// Its board's serial number.
     pub board: Option<String>,
+}
+
+fn shortened<S: Serializer>(token: &str, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(token.get(..SHORT).unwrap_or(token))
 }
 
 impl Card {

@@ -274,7 +274,8 @@ fn what_units_report_stands_beside_their_cards() {
         let json = format!(r#"{{"version":1,"unit":"{unit}","card":"{card}","imei":"{imei}"}}"#);
         serde_json::from_str(&json).unwrap()
     };
-    let one = report("1", &cards[0], "490154203237518");
+    let first = cards[0].clone();
+    let one = report("1", &first, "490154203237518");
     let two = report("2", &cards[1], "490154203237518");
     let text = format!("{}\n{}\n", serde_json::to_string(&one).unwrap(), two.to_sms());
     fs::write(desk.path("reports"), text).unwrap();
@@ -288,6 +289,8 @@ fn what_units_report_stands_beside_their_cards() {
     assert!(said(&out).contains("unit 2: REFUSED: "), "{}", said(&out));
     let cards = desk.report();
     assert_eq!(cards[0]["imei"], "490154203237518");
+    // Who has the whole token could report as the unit.
+    assert_eq!(cards[0]["token"], token(&first)[..8]);
     assert_eq!(cards[1]["imei"], serde_json::Value::Null);
     fs::write(desk.path("reports"), "hello").unwrap();
     let out = enrol(&desk.path("reports"));

@@ -6,7 +6,7 @@
 use a7670e_unit::Enrolment;
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{Records, RecordsError};
+use super::{Records, RecordsError, SHORT};
 
 /// The columns of a report, by the names of its fields.
 const FIELDS: [&str; 4] = ["imei", "iccid", "mac", "serial"];
@@ -196,7 +196,7 @@ fn card(change: &Transaction<'_>, report: &Enrolment) -> Result<(), EnrolError> 
         Some((_, state)) if state == "right" || state == "closing" => return Ok(()),
         Some((_, state)) => format!("is of a writing that is {state}"),
     };
-    let (unit, token) = (unit.to_owned(), token.chars().take(8).collect());
+    let (unit, token) = (unit.to_owned(), token.chars().take(SHORT).collect());
     Err(EnrolError::Card { unit, token, why })
 }
 
