@@ -188,9 +188,11 @@ fn card(change: &Transaction<'_>, report: &Enrolment) -> Result<(), EnrolError> 
     // A report may leave it out.
     let Some(token) = &report.card else { return Ok(()) };
     let token = token.as_str();
-    let sql = "SELECT unit, state FROM card WHERE substr(token, 1, length(?1)) = ?1";
+    // Of several tokens that begin so the one that fits counts.
+    let sql = "SELECT unit, state FROM card WHERE substr(token, 1, length(?1)) = ?1
+               ORDER BY unit = ?2 DESC, state IN ('right', 'closing') DESC, number DESC LIMIT 1";
     let line = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
-    let why = match change.query_row(sql, [token], line).optional()? {
+    let why = match change.query_row(sql, [token, unit], line).optional()? {
         None => "is not in these records".to_owned(),
         Some((other, _)) if other != unit => format!("is that of the unit {other:?}"),
         Some((_, state)) if state == "right" || state == "closing" => return Ok(()),

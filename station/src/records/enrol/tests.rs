@@ -98,6 +98,31 @@ fn an_old_card_in_the_unit_is_noticed() {
 }
 
 #[test]
+fn of_tokens_that_begin_alike_the_one_that_fits_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut records = records(&dir);
+    for (unit, token, fails) in
+        [("3", "aaaaaaaac3", true), ("3", "aaaaaaaad3", false), ("3", "aaaaaaaae3", true)]
+    {
+        let number = start(&mut records, unit, token, None);
+        if fails {
+            records.failed(number, "worn out", false, 5).unwrap();
+        } else {
+            records.closing(number).unwrap();
+            records.right(number, &written(), 5).unwrap();
+        }
+    }
+    let three = from_card(report("3", TWO), "aaaaaaaa");
+    assert_eq!(records.enrol(&three, "file", false, 9).unwrap(), Enrolled::New);
+    let one = from_card(report("1", ONE), "aaaaaaaa");
+    assert_eq!(records.enrol(&one, "file", false, 9).unwrap(), Enrolled::New);
+    // With more digits it is plain.
+    let failed = from_card(report("3", TWO), "aaaaaaaac");
+    let error = records.enrol(&failed, "file", false, 9).unwrap_err().to_string();
+    assert!(error.contains("is of a writing that is failed"), "{error}");
+}
+
+#[test]
 fn reports_are_taken_while_cards_are_written() {
     let dir = tempfile::tempdir().unwrap();
     let mut writing = records(&dir);
