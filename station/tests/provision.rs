@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::Instant;
 
 const STATION: &str = env!("CARGO_BIN_EXE_station");
 
@@ -311,24 +312,47 @@ fn nobody_reads_what_it_says() {
     assert_eq!([&report[0]["state"], &report[1]["state"]], ["right", "right"]);
 }
 
-/// Kills the desk's program at twenty moments of its work, and then goes on with
-/// the same cards.
+/// Kills the desk's program at fifty moments of its work, and each time goes on
+/// with the same cards.
 #[test]
 fn a_power_cut_leaves_no_unit_twice_and_none_out() {
-    let desk = Desk::new(4);
-    let cards = ["c1", "c2", "c3", "c4"].map(|name| desk.card(name));
+    let (mut cuts, mut met) = (0, 0);
+    while cuts < 50 {
+        met += cut_off(&mut cuts, 50);
+    }
+    assert!(met > 0, "no cut met a card that was being written");
+}
+
+/// Cuts the writing of a fleet until there are `enough` cuts or all of its cards are
+/// done; gives how many cards were being written.
+fn cut_off(cuts: &mut u32, enough: u32) -> usize {
+    let desk = Desk::new(6);
+    let cards = ["c1", "c2", "c3", "c4", "c5", "c6"].map(|name| desk.card(name));
     let cards = cards.each_ref().map(PathBuf::as_path);
-    for cut in 0..20 {
-        let mut command = desk.command(&[], &cards[..2]);
-        let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // The moment is what is tried here; no outcome depends on it.
-        std::thread::sleep(Duration::from_millis(25 * cut));
+    let (whole, rest) = cards.split_at(2);
+    let begin = Instant::now();
+    assert!(desk.run(&[], whole).status.success());
+    let took = begin.elapsed();
+    let mut pairs = rest.chunks(2);
+    let mut pair = pairs.next();
+    while let Some(now) = pair.filter(|_| *cuts < enough) {
+        let mut run =
+            desk.command(&[], now).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // The moment is what is tried here; no outcome depends on it. These spread
+        // evenly over the whole, however many there are (the golden ratio's part).
+        std::thread::sleep(took.mul_f64((f64::from(*cuts) * 0.618_034).fract()));
         // Fails only when it has ended by itself.
         let _ = run.kill();
-        run.wait().unwrap();
+        if run.wait().unwrap().signal().is_some() {
+            *cuts += 1;
+        } else {
+            pair = pairs.next();
+        }
+        // Whoever only looks can do so at any time.
+        desk.report();
     }
     // As often as it takes; each run may only be refused for being done.
-    for pair in [&cards[..2], &cards[2..], &cards[2..]] {
+    for pair in rest.chunks(2).chain([&rest[2..]]) {
         let out = desk.run(&[], pair);
         assert!(out.status.success() || said(&out).contains("no unit goes"), "{}", said(&out));
     }
@@ -336,11 +360,13 @@ fn a_power_cut_leaves_no_unit_twice_and_none_out() {
     for card in cards {
         *seen.entry(id(card).unwrap()).or_default() += 1;
     }
-    let want = ["1", "2", "3", "4"].map(|id| (id.to_owned(), 1));
+    let want = ["1", "2", "3", "4", "5", "6"].map(|id| (id.to_owned(), 1));
     assert_eq!(seen, BTreeMap::from(want));
     let report = desk.report();
-    let right = report.as_array().unwrap().iter().filter(|it| it["state"] == "right").count();
-    assert_eq!(right, 4, "{report}");
+    let count =
+        |state: &str| report.as_array().unwrap().iter().filter(|it| it["state"] == state).count();
+    assert_eq!(count("right"), 6, "{report}");
+    count("interrupted")
 }
 
 #[test]
