@@ -84,9 +84,17 @@ pub fn changes(before: &State, now: &State) -> Vec<String> {
             lines.push(format!("{} {} on {} {why}", past.unit, past.state, past.target));
         }
     }
-    let known = now.notes.iter().skip_while(|note| before.notes.contains(note));
-    lines.extend(known.map(|note| format!("note: {note}")));
+    lines.extend(new_notes(before, now).iter().map(|note| format!("note: {note}")));
     lines.iter().flat_map(|it| it.lines().map(clean).collect::<Vec<_>>()).collect()
+}
+
+/// The notes of `now` that came since `before`. The same may be noted once more,
+/// and only so many are kept.
+#[must_use]
+pub fn new_notes<'a>(before: &State, now: &'a State) -> &'a [String] {
+    let old = &before.notes;
+    let kept = (0..=old.len()).find(|&gone| now.notes.starts_with(&old[gone..]));
+    &now.notes[kept.map_or(0, |gone| old.len() - gone)..]
 }
 
 fn head(state: &State) -> String {
@@ -203,5 +211,23 @@ mod tests {
         let lines = ["/dev/sdc pump-1: failed; it was removed", "note: a", "b"];
         assert_eq!(changes(&before, &now), lines);
         assert_eq!(changes(&State::default(), &before).len(), 2);
+    }
+
+    #[test]
+    fn a_note_that_comes_again_is_told_again() {
+        let noted = |notes: &str| {
+            let notes = notes.chars().map(String::from).collect();
+            State { notes, ..State::default() }
+        };
+        for (before, now, new) in [
+            ("", "ab", "ab"),
+            ("ab", "ab", ""),
+            ("ab", "aba", "a"),
+            ("aba", "bab", "b"),
+            ("abc", "cd", "d"),
+            ("abc", "xyz", "xyz"),
+        ] {
+            assert_eq!(new_notes(&noted(before), &noted(now)).concat(), new, "{before} {now}");
+        }
     }
 }
