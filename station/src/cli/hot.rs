@@ -61,18 +61,25 @@ pub fn run(work: Work, targets: &[Target], json: bool, idle: &Idle) -> Result<bo
     let mut before = State::default();
     let mut last = Instant::now();
     for tick in 1_u64.. {
+        // Before the state is asked for, so that every outcome is told.
+        let busy = desk.count()[0] > 0;
         let now = desk.state(Instant::now());
         tell(&before, &now, json);
         let all = now.fleet.as_ref().is_some_and(|fleet| fleet.left == 0);
         before = now;
-        if desk.count()[0] > 0 {
+        if busy {
             last = Instant::now();
         } else if all || last.elapsed() >= Duration::from_secs(idle.idle) {
             break;
         }
         thread::sleep(TICK);
-        if tick % 2 == 0 && desk.watch(&mut book)? > 0 {
-            last = Instant::now();
+        if tick % 2 == 0 {
+            match desk.watch(&mut book) {
+                Ok(0) => {}
+                Ok(_) => last = Instant::now(),
+                // To end now would cut off the cards that are being written.
+                Err(error) => desk.note(error.to_string()),
+            }
         }
     }
     let [_, right, wrong] = desk.count();
@@ -87,6 +94,10 @@ fn tell(before: &State, now: &State, json: bool) {
             say!("{line}");
         }
         return;
+    }
+    // Standard output has the cards alone.
+    for note in view::new_notes(before, now) {
+        say!("note: {note}");
     }
     for job in &now.jobs {
         if before.jobs.contains(job) {

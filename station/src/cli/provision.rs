@@ -220,7 +220,7 @@ fn write(
     say!(
         "{right} of {} right; {} units are left",
         numbers.len(),
-        left(units.iter().copied(), records)?
+        left(units.iter().copied(), &lock(records))?
     );
     Ok(right == numbers.len())
 }

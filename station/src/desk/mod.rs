@@ -156,12 +156,22 @@ impl Desk {
     /// Reads the records anew.
     fn refresh(&self) -> Result<(), RecordsError> {
         let Some(units) = &self.work.units else { return Ok(()) };
-        let fleet = FleetState { units: units.units.len(), left: units.left()? };
-        let history = state::history(&lock(&units.records).all()?);
+        // Held until it is kept: of two who read the later would else be undone.
+        let records = lock(&units.records);
+        let left = units::left(units.units.iter(), &records)?;
+        let fleet = FleetState { units: units.units.len(), left };
+        let history = state::history(&records.all()?);
         let mut inner = self.inner();
         inner.fleet = Some(fleet);
         inner.history = history;
         Ok(())
+    }
+
+    /// Reads the records anew, while cards are being written.
+    fn reread(&self) {
+        if let Err(error) = self.refresh() {
+            self.note(format!("the records cannot be read: {error}"));
+        }
     }
 
     /// What is to be shown at `now`.
@@ -228,10 +238,9 @@ impl Desk {
                 end = Err(format!("its end could not be recorded, its unit is unclear: {error}"));
             }
         }
+        // Who sees that it is over sees what that makes of the fleet, too.
+        self.reread();
         self.inner().jobs[number].end = Some(end);
-        if let Err(error) = self.refresh() {
-            self.note(format!("the records cannot be read: {error}"));
-        }
     }
 }
 

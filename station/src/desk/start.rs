@@ -135,7 +135,8 @@ impl Desk {
             }
             return Err(error.into());
         }
-        self.refresh()?;
+        // They are being written, whatever can be shown of it.
+        self.reread();
         Ok(())
     }
 

@@ -65,14 +65,6 @@ impl Units {
         }
         Ok((assign(&candidates, held, false, false), free))
     }
-
-    /// How many units no card has for certain.
-    ///
-    /// # Errors
-    /// The records cannot be read.
-    pub fn left(&self) -> Result<usize, RecordsError> {
-        left(self.units.iter(), &self.records)
-    }
 }
 
 /// How many of the units no card has for certain.
@@ -81,9 +73,8 @@ impl Units {
 /// The records cannot be read.
 pub fn left<'a>(
     units: impl Iterator<Item = &'a Unit>,
-    records: &Shared,
+    records: &Records,
 ) -> Result<usize, RecordsError> {
-    let records = lock(records);
     let mut left = 0;
     for unit in units {
         left += usize::from(!matches!(records.standing(unit.id.as_str())?, Standing::Right(_)));
