@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom, Write};
@@ -9,6 +11,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
+
+use common::{Running, Slot};
 
 const STATION: &str = env!("CARGO_BIN_EXE_station");
 
@@ -392,29 +396,24 @@ fn a_card_that_is_put_in_later_is_the_next_unit() {
     let desk = Desk::new(2);
     let (first, second) = (desk.card("c1"), desk.path("c2"));
     fs::write(&second, vec![0xA5; 40 << 20]).unwrap();
-    let losetup = |arguments: &[&str]| {
-        let out = Command::new("losetup").args(arguments).output().unwrap();
-        assert!(out.status.success(), "this test needs root and loop devices: {}", said(&out));
-        String::from_utf8(out.stdout).unwrap().trim().to_owned()
-    };
-    let slot = losetup(&["--find"]);
-    let given = format!("--overwrite-in={}", slot.trim_start_matches("/dev/"));
+    let slot = Slot::new();
+    let given = format!("--overwrite-in={}", slot.name());
     // Only all units being done can end it.
     let mut command = desk.command(&["--hot-add", &given, "--idle=100000"], &[&first]);
-    let mut run = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut run = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(run.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     // It has seen what was there before.
     let line = lines.next().unwrap();
     assert!(line.contains("\"unit\":\"1\""), "{line}");
-    losetup(&[&slot, second.to_str().unwrap()]);
+    slot.put_in(&second);
     let rest: Vec<_> = lines.collect();
-    let done = run.wait().unwrap();
-    losetup(&["--detach", &slot]);
+    let done = run.0.wait().unwrap();
+    slot.take_out();
     assert!(done.success(), "{rest:?}");
     assert_eq!([first, second].map(|card| id(&card)), ["1", "2"].map(|id| Some(id.to_owned())));
     let report = desk.report();
     assert_eq!([&report[0]["state"], &report[1]["state"]], ["right", "right"]);
-    assert_eq!(report[1]["target"], slot);
+    assert_eq!(report[1]["target"], slot.path.to_str().unwrap());
 }
 
 #[test]
@@ -424,7 +423,7 @@ fn a_unit_reports_to_the_open_desk_by_its_cards_token() {
     assert!(desk.run(&[], &[&card]).status.success());
     let (own, _) = unit(&card).unwrap();
     let token = own["unit"]["card"].as_str().unwrap().to_owned();
-    let mut program = Command::new(STATION)
+    let program = Command::new(STATION)
         .args(["serve", "--token", "--listen=127.0.0.1:0"])
         .arg(desk.path("a.img.zst"))
         .arg("--fleet")
@@ -432,7 +431,8 @@ fn a_unit_reports_to_the_open_desk_by_its_cards_token() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut program = Running(program);
+    let mut lines = BufReader::new(program.0.stderr.take().unwrap()).lines().map(Result::unwrap);
     let line = lines.find(|line| line.contains("is at http://")).unwrap();
     let (_, rest) = line.split_once("http://").unwrap();
     let (address, key) = rest.split_once("/#").unwrap();
@@ -469,7 +469,6 @@ fn a_unit_reports_to_the_open_desk_by_its_cards_token() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let answer = post(&bearer, &report("1", &token[..8], "356938035643809"));
     assert!(answer.contains("--replace"), "{answer}");
-    program.kill().unwrap();
-    program.wait().unwrap();
+    drop(program);
     assert_eq!(desk.report()[0]["imei"], imei);
 }

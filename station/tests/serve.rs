@@ -3,13 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::{Running, Slot};
 use serde_json::{Value, json};
 
 const STATION: &str = env!("CARGO_BIN_EXE_station");
@@ -25,17 +28,6 @@ type Headers<'a> = &'a [(&'a str, &'a str)];
 
 fn image() -> Vec<u8> {
     (0..IMAGE).map(|at| (at / 4096) as u8 | 1).collect()
-}
-
-/// A running program that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// `station serve`.
@@ -209,39 +201,6 @@ fn a_token_is_asked_for_and_is_in_no_answer() {
     assert!(lines.next().unwrap().unwrap().starts_with("a.img, 5.2 MB"));
 }
 
-/// A loop device that comes and goes as a card in a reader does.
-struct Slot(PathBuf);
-
-impl Slot {
-    fn free() -> Self {
-        let out = Command::new("losetup").arg("--find").output().unwrap();
-        assert!(out.status.success(), "this test needs root and a free loop device");
-        Self(String::from_utf8(out.stdout).unwrap().trim().into())
-    }
-
-    fn put_in(&self, file: &Path) {
-        let done = Command::new("losetup").arg(&self.0).arg(file).status().unwrap();
-        assert!(done.success(), "somebody else took {}", self.0.display());
-    }
-
-    fn take_out(&self) {
-        assert!(Command::new("losetup").arg("--detach").arg(&self.0).status().unwrap().success());
-    }
-
-    fn name(&self) -> &str {
-        self.0.file_name().unwrap().to_str().unwrap()
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            // The card may be out already.
-            let _ = Command::new("losetup").arg("--detach").arg(&self.0).status();
-        }
-    }
-}
-
 #[test]
 fn a_card_that_is_put_in_is_written_if_its_slot_was_given() {
     let dir = tempfile::tempdir().unwrap();
@@ -253,7 +212,7 @@ fn a_card_that_is_put_in_is_written_if_its_slot_was_given() {
     let path = file("a.img", &image());
     let full = file("full", &vec![0xA5; 8 << 20]);
     let small = file("small", &vec![0xA5; 1 << 20]);
-    let slot = Slot::free();
+    let slot = Slot::new();
     let given = format!("--overwrite-in={}", slot.name());
     let fixed = file("fixed", &[0xA5; 4096]);
     let fixed = format!("--target={}", fixed.display());
@@ -266,13 +225,13 @@ fn a_card_that_is_put_in_is_written_if_its_slot_was_given() {
     assert!(state["notes"][0].as_str().unwrap().contains("take a larger card"), "{state}");
     assert!(phases(&state).is_empty());
     slot.take_out();
-    desk.until("gone", |state| card_of(state, &slot.0).is_none());
+    desk.until("gone", |state| card_of(state, &slot.path).is_none());
 
     slot.put_in(&full);
     desk.until("right", |state| phases(state) == ["done"]);
     // The same card stays in, and is not written again.
     desk.until("free again", |state| {
-        card_of(state, &slot.0).is_some_and(|it| it["busy"] == false && it["mark"] != "")
+        card_of(state, &slot.path).is_some_and(|it| it["busy"] == false && it["mark"] != "")
     });
     slot.take_out();
     let content = fs::read(&full).unwrap();
