@@ -80,7 +80,8 @@ fn pack(
     let to = &to.components().collect::<PathBuf>();
     replaceable(to)?;
     let mut new = to.clone().into_os_string();
-    new.push(".new");
+    // Nobody else has a folder called so, which would fall below.
+    new.push(".a7670e-dist");
     let new = PathBuf::from(new);
     if new.exists() {
         // Left by a run that was cut off.
