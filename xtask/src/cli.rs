@@ -11,8 +11,8 @@ use crate::context::Context;
 use crate::definition::Definition;
 use crate::host::Purpose;
 use crate::{
-    bench, dist, emulate, flash, fuzz, host, image, kernel, refresh, rootfs, sync, test, tools,
-    verify,
+    bench, dist, emulate, flash, fuzz, host, image, kernel, packages, refresh, rootfs, sync, test,
+    tools, verify,
 };
 
 /// Builds, verifies, emulates and tests the a7670e image.
@@ -108,6 +108,15 @@ enum Command {
         /// Where people will find the files [default: in that folder].
         #[arg(long, value_name = "URL")]
         url: Option<String>,
+    },
+    /// Make the Debian packages: the service, the udev rules, the driver for DKMS.
+    Packages {
+        /// Folder for them [default: out/packages of the repository].
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+        /// Take this arm64 program in place of building src/.
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
     },
     /// Build the image twice in different circumstances and compare the bytes.
     Reproducible,
@@ -222,6 +231,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let from = out.unwrap_or_else(|| ctx.path("out"));
             let to = to.unwrap_or_else(|| from.with_file_name("dist"));
             dist::run(&ctx, &dist::Options { name, from, to, url })
+        }
+        Command::Packages { to, program } => {
+            host::prepare(&ctx, Purpose::Build)?;
+            let to = to.unwrap_or_else(|| ctx.path("out/packages"));
+            packages::run(&ctx, &to, program.as_deref())
         }
         Command::Reproducible => {
             host::prepare(&ctx, Purpose::Tests)?;

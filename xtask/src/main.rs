@@ -22,6 +22,7 @@ mod fuzz;
 mod host;
 mod image;
 mod kernel;
+mod packages;
 mod patches;
 mod process;
 mod program;
