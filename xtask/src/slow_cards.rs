@@ -12,18 +12,24 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::process;
 
-/// Where version 1 of control groups has its limits of block devices.
-const GROUPS: &str = "/sys/fs/cgroup/blkio";
+/// Where version 1 of control groups has its limits of block devices: those of the
+/// topmost group. What a program leaves to the kernel to write is written by the
+/// kernel's own threads, which are in that group and pass by any other's limits.
+const GROUP: &str = "/sys/fs/cgroup/blkio";
+
+/// Bytes of a sector in the kernel's counters, whatever the device's own has
+/// (Documentation/block/stat.rst).
+const SECTOR: u64 = 512;
 
 /// A folder for the cards' files, in a file system in memory that every Linux has.
 pub fn room() -> Result<tempfile::TempDir> {
     tempfile::tempdir_in("/dev/shm").context("no room in memory for the cards")
 }
 
-/// What runs `words` in the group.
-pub fn command(group: Option<&Group>, words: &[impl AsRef<OsStr>]) -> Command {
+/// What runs `words` where the limit holds.
+pub fn command(limit: Option<&Limit>, words: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new("sh");
-    let place = group.map_or(PathBuf::from("/dev/null"), |it| it.0.join("cgroup.procs"));
+    let place = limit.map_or(PathBuf::from("/dev/null"), |_| file("cgroup.procs"));
     command.args(["-c", "echo $$ > \"$1\"; shift; exec \"$@\"", "sh"]).arg(place).args(words);
     command
 }
@@ -36,6 +42,15 @@ pub struct Card {
     pub file: PathBuf,
 }
 
+/// Bytes that went to a device and came from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// To the device.
+    pub written: u64,
+    /// From the device: what a program read out of the kernel's memory is not in it.
+    pub read: u64,
+}
+
 impl Card {
     /// Makes `file`, of so many bytes, and its device.
     pub fn new(file: &Path, size: u64) -> Result<Self> {
@@ -45,6 +60,26 @@ impl Card {
             .context("this needs root and free loop devices")?;
         Ok(Self { device: name.trim().into(), file: file.to_owned() })
     }
+
+    /// Takes all content away: the card reads zeros.
+    pub fn clear(&self) -> Result<()> {
+        process::output(Command::new("blkdiscard").arg(&self.device)).map(drop)
+    }
+
+    /// What went to it and came from it since the kernel knows the device.
+    pub fn moved(&self) -> Result<Moved> {
+        let name = self.device.file_name().context("a device without a name")?;
+        let path = Path::new("/sys/block").join(name).join("stat");
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("no counters in {}", path.display()))?;
+        counted(&text).with_context(|| format!("{} has {text:?}", path.display()))
+    }
+}
+
+/// The third and the seventh number (Documentation/block/stat.rst).
+fn counted(stat: &str) -> Option<Moved> {
+    let bytes = |field| Some(stat.split_whitespace().nth(field)?.parse::<u64>().ok()? * SECTOR);
+    Some(Moved { read: bytes(2)?, written: bytes(6)? })
 }
 
 impl Drop for Card {
@@ -56,34 +91,62 @@ impl Drop for Card {
     }
 }
 
-/// A control group in which the cards have a speed.
-pub struct Group(PathBuf);
+/// The cards have a speed as long as this is there. The devices are numbers as the
+/// kernel has them.
+pub struct Limit(Vec<String>);
 
-impl Group {
+impl Limit {
     /// So many bytes in a second, each way.
     pub fn new(speed: u64, cards: &[Card]) -> Result<Self> {
-        if !Path::new(GROUPS).is_dir() {
-            bail!("{GROUPS} is not there: cards are slowed down by version 1 of control groups");
+        if !file("blkio.throttle.write_bps_device").exists() {
+            bail!("{GROUP} is not there: cards are slowed down by version 1 of control groups");
         }
-        let dir = Path::new(GROUPS).join(format!("a7670e-cards-{}", std::process::id()));
-        fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let group = Self(dir);
+        // What was set is taken back when a later one fails.
+        let mut limit = Self(Vec::new());
         for card in cards {
             let device = fs::metadata(&card.device)?.rdev();
-            let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-            for way in ["read", "write"] {
-                let file = group.0.join(format!("blkio.throttle.{way}_bps_device"));
-                fs::write(file, format!("{major}:{minor} {speed}"))?;
-            }
+            let device = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+            limit.0.push(device.clone());
+            set(&device, speed)?;
         }
-        Ok(group)
+        Ok(limit)
     }
 }
 
-impl Drop for Group {
+impl Drop for Limit {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir(&self.0) {
-            eprintln!("{} is left: {error}", self.0.display());
+        for device in &self.0 {
+            // 0 is no limit.
+            if let Err(error) = set(device, 0) {
+                eprintln!("the device {device} is left slow: {error:#}");
+            }
         }
+    }
+}
+
+fn set(device: &str, speed: u64) -> Result<()> {
+    for way in ["read", "write"] {
+        let path = file(&format!("blkio.throttle.{way}_bps_device"));
+        fs::write(&path, format!("{device} {speed}"))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn file(name: &str) -> PathBuf {
+    Path::new(GROUP).join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_counters_are_read() {
+        // A loop device's, after 40 MiB were written to it and read again.
+        let stat = "  320  0  81920  2100  41  5079  81920  2800  0  4200  4900  0  0  0  0  0  0";
+        let moved = Moved { written: 40 << 20, read: 40 << 20 };
+        assert_eq!(counted(stat), Some(moved));
+        assert_eq!(counted("1 2 3 4 5 6"), None);
     }
 }

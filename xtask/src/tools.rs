@@ -35,7 +35,8 @@ pub enum Set {
     Build,
     /// All that judges and emulates it.
     Rig,
-    /// Other makers of root file systems, to measure ours beside.
+    /// Other makers of root file systems and writers of cards, to measure ours
+    /// beside.
     Rivals,
     /// A browser, for the desk's page.
     Web,
@@ -110,6 +111,7 @@ const RIG: &[&str] = &[
 
 const RIVALS: &[&str] = &[
     "mkosi",
+    "bmaptool",
     "apt",
     "reprepro",
     "debian-archive-keyring",
@@ -162,6 +164,11 @@ impl Set {
             // Rust's standard library for the Pi, without its own dependencies.
             let section = format!("{name}-{arch}-target");
             requests.push(Request::new(&section, "arm64", "trixie", &["libstd-rust-dev"]).alone());
+        }
+        if self == Self::Rivals {
+            // Sid alone has it; it wants no more than trixie's C library.
+            let section = format!("{name}-{arch}-sid");
+            requests.push(Request::new(&section, arch, "sid", &["bmap-rs"]).alone());
         }
         requests
     }

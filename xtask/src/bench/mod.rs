@@ -1,10 +1,13 @@
 //! `cargo xtask bench`: what is fast, beside what else does the same.
 
+mod desk;
 mod driver;
 mod flash;
 mod image;
 mod mkosi;
 mod online;
+mod peak;
+mod rivals;
 mod rootfs;
 mod table;
 
@@ -28,7 +31,8 @@ pub enum Subject {
     Online,
     /// simcom_wwan beside cdc_ether and rndis_host, on the same emulated bus.
     Driver,
-    /// Writing slow cards, one and many at once, beside dd.
+    /// Writing slow cards, one and many at once, beside dd, bmaptool, bmap-rs and
+    /// caligula.
     Flash,
 }
 

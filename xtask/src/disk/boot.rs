@@ -22,7 +22,7 @@ pub const FIRMWARE: [&str; 2] = ["start4.elf", "fixup4.dat"];
 /// are kept free for them: what the service reads beneath `/etc/a7670e.toml`
 /// (of which it takes 64 KiB at most), and all else that makes a card one of a
 /// fleet. Empty lines mean nothing in both.
-const RESERVED: [(&str, usize); 2] = [("a7670e.toml", 16 << 10), ("unit.toml", 48 << 10)];
+pub const RESERVED: [(&str, usize); 2] = [("a7670e.toml", 16 << 10), ("unit.toml", 48 << 10)];
 
 /// Stands for the root partition in `images/boot/cmdline.txt`.
 const ROOT: &str = "@ROOT@";

@@ -3,7 +3,7 @@
 //! Pi Imager. The same inputs give the same bytes.
 
 mod os_list;
-mod program;
+pub mod program;
 #[cfg(test)]
 mod tests;
 

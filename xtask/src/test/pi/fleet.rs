@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::first_boot::{boot, boot_partition, is_online, options};
 use crate::context::Context;
 use crate::emulate::{self, Modem};
-use crate::slow_cards::{self, Card, Group};
+use crate::slow_cards::{self, Card, Limit};
 use crate::test::Checks;
 use crate::{flash, process};
 
@@ -47,7 +47,7 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     let cards = (0..CARDS)
         .map(|number| Card::new(&room.path().join(format!("card{number}")), size))
         .collect::<Result<Vec<_>>>()?;
-    let group = Group::new(SPEED, &cards)?;
+    let limit = Limit::new(SPEED, &cards)?;
     let fleet = room.path().join("fleet.toml");
     fs::write(&fleet, units())?;
     let station = flash::station(ctx)?;
@@ -69,7 +69,7 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
         ];
         let words: Vec<&Path> =
             fixed.into_iter().chain(cards.iter().map(|card| card.device.as_path())).collect();
-        let written = process::output(&mut slow_cards::command(Some(&group), &words)).map(drop);
+        let written = process::output(&mut slow_cards::command(Some(&limit), &words)).map(drop);
         let seconds = start.elapsed().as_secs_f64();
         println!("        round {}: {CARDS} cards in {seconds:.1} s", round + 1);
         checks.check(&format!("fleet: round {} is written and read back", round + 1), written);
