@@ -103,6 +103,17 @@ pub fn is_one(text: &str) -> bool {
     given(text).is_some()
 }
 
+/// A text as people may see it: user and password of an access point, if it is such a
+/// command, are left out, whoever sent it and whatever came of it.
+#[must_use]
+pub fn shown(text: String) -> String {
+    let Some(Given { counter, code, command }) = given(&text) else { return text };
+    match plain(&command).split(' ').collect::<Vec<_>>()[..] {
+        ["apn", name, _, ..] => format!("{counter} {code} apn {name} [user and password]"),
+        _ => text,
+    }
+}
+
 /// The code for a command.
 #[must_use]
 pub fn code(key: &[u8], counter: u64, command: &str) -> String {
@@ -264,6 +275,22 @@ mod tests {
         assert!(is_refused(&Gate::closed().judge(KEY, WALL, &text(999_999_999, "why")), "before"));
         let next_day = gate.judge(KEY, WALL + PERIOD + 10, &text(1, "why"));
         assert_eq!(next_day, Judgement::Do(Wish::Why));
+    }
+
+    #[test]
+    fn what_a_command_says_of_an_access_points_user_is_not_shown() {
+        for (command, seen) in [
+            ("apn web me pass", "apn web [user and password]"),
+            ("  APN  web me\npass", "apn web [user and password]"),
+            ("apn web me", "apn web [user and password]"),
+            ("apn web me pass word", "apn web [user and password]"),
+        ] {
+            assert_eq!(shown(format!("7 01234567 {command}")), format!("7 01234567 {seen}"));
+        }
+        for plain in ["7 01234567 apn web", "7 01234567 why", "apn web me pass", "7 apn a b c", ""]
+        {
+            assert_eq!(shown(plain.to_owned()), plain);
+        }
     }
 
     #[test]

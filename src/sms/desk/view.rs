@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::sms::assembly::{Completeness, Incoming};
+use crate::sms::commands;
 use crate::sms::pdu::Waiting;
 use crate::sms::spool::{Outgoing, PartState};
 
@@ -15,7 +16,8 @@ pub struct Message {
     pub direction: String,
     /// The other end: a number, international ones with `+`, or a name.
     pub address: String,
-    /// The text; `null` when it is data.
+    /// The text; `null` when it is data. Of a command that sets an access point user
+    /// and password are left out.
     pub text: Option<String>,
     /// Out: `accepted`, `submitted`, `reported`, `failed`, `expired`, `unknown`.
     /// In: `whole`, `partial`, `incomplete`, `blocked`.
@@ -88,7 +90,7 @@ impl Message {
             id: message.id,
             direction: "in".to_owned(),
             address: message.from.to_string(),
-            text: message.text(),
+            text: message.text().map(commands::shown),
             state: state.to_owned(),
             detail: None,
             at: message.kept,

@@ -90,7 +90,8 @@ impl Outbox {
     }
 
     /// A report on the last part of a text that went as a whole is on all of it:
-    /// ModemManager asks for no other (1.24, `mm_base_sms_send`'s parts).
+    /// ModemManager asks for no other (`mm_sms_part_3gpp_get_submit_pdu` of its
+    /// mm-sms-part-3gpp.c), and has no way to be told to.
     pub(super) fn whole_reported(&mut self, id: u64, part: usize, status: Status) {
         let Some(message) = self.messages.get_mut(&id) else { return };
         if part + 1 != message.parts.len() {

@@ -2,7 +2,7 @@
 
 use super::started;
 use super::world::{Cut, KEY, World};
-use crate::sms::commands::{Wish, code};
+use crate::sms::commands::{Apn, Wish, code};
 use crate::sms::desk::Ended;
 use crate::sms::pdu::Address;
 use crate::sms::spool::{Lists, Pattern, Settings};
@@ -121,6 +121,17 @@ fn one_that_restarts_the_device_does_not_do_so_for_ever() {
     assert_eq!(three(&world), 6);
     world.run(100).unwrap();
     assert_eq!(three(&world), 7);
+}
+
+#[test]
+fn the_password_in_a_command_is_done_and_not_shown() {
+    let mut world = started(settings());
+    comes(&mut world, BOSS, &command(7, "apn web me 7041"), 1);
+    let [name, user, password] = ["web", "me", "7041"].map(str::to_owned);
+    assert_eq!(world.done, [Wish::Apn(Some(Apn { name, user, password }))]);
+    comes(&mut world, "+254700000009", &command(8, "apn web me 7041"), 2);
+    let seen = format!("{:?} {:?} {:?}", world.desk().messages(), world.told, world.ran);
+    assert!(seen.contains("apn web [") && !seen.contains("me 7041"), "{seen}");
 }
 
 #[test]
