@@ -39,8 +39,9 @@ pub async fn observe(
     }
     if shared.manages && (observed.link_named(link).is_some() || modem.is_some()) {
         let seen = timeout(PATIENCE, look(shared, link, modem)).await;
-        observed.manager =
-            Some(seen.unwrap_or_else(|_| Seen::NoBus(format!("no answer in {PATIENCE:?}"))));
+        // It is far more likely to be slow than not to be there.
+        let slow = || Seen::Silent(format!("no answer in {PATIENCE:?}"));
+        observed.manager = Some(seen.unwrap_or_else(|_| slow()));
     }
     Ok(observed)
 }

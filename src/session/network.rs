@@ -376,6 +376,7 @@ impl Session {
             }
         }
         self.failures = failures;
+        self.note_dialled(now);
         self.connected_anew();
         self.next_look = now;
     }

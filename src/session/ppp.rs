@@ -9,11 +9,21 @@ use crate::config::Control;
 use crate::modem::machine::{Access, Machine, Phase};
 use crate::net::model::Observed;
 use crate::net::networkmanager::profile::{Gsm, Profile, gsm_uuid};
-use crate::net::networkmanager::{Call, Seen, UNAVAILABLE, Wish};
+use crate::net::networkmanager::{self, Call, Device, Dialling, Seen, UNAVAILABLE, Wish};
+use crate::net::plan::Step;
 
 /// From a modem that is registered to the address of its call: ModemManager enables
 /// and dials, NetworkManager starts pppd (90 s are given by nmcli(1) by default).
 const DIAL: Duration = Duration::from_secs(90);
+
+/// From dialling to the next time, where no call came about or none lasted; it doubles
+/// up to [`AGAIN_MOST`]. A network that refuses is not mended by asking all the time,
+/// and tells modems to wait for minutes (3GPP TS 24.301 §6.5.1.4, timer T3396).
+const AGAIN: Duration = Duration::from_secs(10);
+const AGAIN_MOST: Duration = Duration::from_secs(300);
+
+/// A call that was up for so long has lasted: the next is dialled at once.
+const LASTED: Duration = Duration::from_secs(60);
 
 /// How long NetworkManager may take to show a modem that ModemManager shows.
 const SHOW: Duration = Duration::from_secs(30);
@@ -35,6 +45,11 @@ pub(super) struct Dialled {
     since: Duration,
     /// When that was last looked at.
     now: Duration,
+    /// Since when it is up.
+    up: Option<Duration>,
+    /// How often it was dialled without a call that lasted, and when it may be again.
+    tries: u32,
+    again: Duration,
 }
 
 impl Session {
@@ -71,14 +86,24 @@ impl Session {
         if !self.is_ppp() {
             return;
         }
-        let modem = match &observed.manager {
-            Some(Seen::Running(state)) => state.modem.as_ref(),
-            // A call outlives neither of the two, and is not looked for without them.
-            _ => None,
+        let link = match &observed.manager {
+            // A call does not outlive it.
+            Some(Seen::Absent) | None => None,
+            Some(Seen::Running(state)) if state.modem.is_some() => {
+                let ours = |modem: &&Device| modem.active.as_ref() == Some(&gsm_uuid());
+                let name = state.modem.as_ref().filter(ours).map(|modem| modem.interface.clone());
+                name.filter(|name| observed.link_named(name).is_some())
+            }
+            // Nobody tells, or of a modem that ModemManager does not show at the
+            // moment: as long as the call's device is there, so is the call.
+            Some(Seen::NoBus(_) | Seen::Silent(_) | Seen::Running(_)) => {
+                let before = self.link.as_ref();
+                let same = before.filter(|link| {
+                    observed.link(link.index).is_some_and(|there| there.name == link.name)
+                });
+                same.map(|link| link.name.clone())
+            }
         };
-        let ours = modem.filter(|modem| modem.active.as_ref() == Some(&gsm_uuid()));
-        let link = ours.map(|modem| modem.interface.clone());
-        let link = link.filter(|name| observed.link_named(name).is_some());
         if link.is_some() && link != self.call.link {
             self.timers.lease = now;
         }
@@ -105,6 +130,26 @@ impl Session {
         self.call.now = now;
         if self.link.is_some() || !self.hands.theirs() || !self.may_pass() {
             self.call.since = now;
+        }
+        self.call.up = self.link.is_some().then(|| self.call.up.unwrap_or(now));
+        let lasted = self.call.up.is_some_and(|up| now.saturating_sub(up) >= LASTED);
+        // A modem that was taken back was set up anew.
+        if lasted || !self.hands.theirs() {
+            (self.call.tries, self.call.again) = (0, Duration::ZERO);
+        }
+    }
+
+    /// A plan was carried out: the pause after one by which NetworkManager dials.
+    pub(super) fn note_dialled(&mut self, now: Duration) {
+        let is_dial = |step: &Step| {
+            matches!(step, Step::Manager(networkmanager::Step::Modem(_, Dialling::Dial { .. })))
+        };
+        let asked = self.last_plan.as_ref().is_some_and(|plan| plan.steps.iter().any(is_dial));
+        // One that is refused is tried again as every plan is.
+        if asked && !self.failures.iter().any(|failure| is_dial(&failure.step)) {
+            let wait = AGAIN.saturating_mul(1 << self.call.tries.min(16)).min(AGAIN_MOST);
+            self.call.tries = self.call.tries.saturating_add(1);
+            self.call.again = now.saturating_add(wait);
         }
     }
 
@@ -136,6 +181,7 @@ impl Session {
         let found = self.observed.as_ref().and_then(|observed| observed.link_named(&link));
         Some(Call {
             modem: self.hands.manager.modem().map(str::to_owned),
+            may_dial: self.call.now >= self.call.again,
             wish: Wish {
                 index: found.map_or(0, |link| link.index),
                 link,
@@ -158,7 +204,8 @@ impl Session {
         let state = match self.manager()? {
             Seen::NoBus(why) => {
                 return Some(format!(
-                    "NetworkManager, which dials, cannot be reached: there is no D-Bus ({why})"
+                    "NetworkManager, which dials, cannot be reached: there is no D-Bus ({why}), \
+                     {OTHER}"
                 ));
             }
             Seen::Absent => {
@@ -168,7 +215,10 @@ impl Session {
                 ));
             }
             Seen::Silent(why) => {
-                return Some(format!("NetworkManager, which is to dial, does not say how ({why})"));
+                return Some(format!(
+                    "NetworkManager, which dials, runs and does not say how the modem is ({why}): \
+                     `systemctl restart NetworkManager`, {OTHER}"
+                ));
             }
             Seen::Running(state) => state,
         };

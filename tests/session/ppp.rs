@@ -26,8 +26,11 @@ pub struct Desktop {
     profile: Option<Profile>,
     /// When the call that was dialled has its address.
     up_at: Option<Duration>,
-    /// No call comes about.
+    /// No call comes about, which is known at once or after a while.
     refused: bool,
+    failing: bool,
+    /// It does not answer.
+    silent: bool,
     /// The device of the call has no address.
     bare: bool,
     /// The kernel's number of its link, of which each call has another.
@@ -44,6 +47,8 @@ impl Desktop {
             profile: None,
             up_at: None,
             refused: false,
+            failing: false,
+            silent: false,
             bare: false,
             index: 100,
             bytes: 0,
@@ -65,6 +70,9 @@ impl Desktop {
             observed.manager = Some(Seen::Absent);
             return;
         }
+        if self.failing && self.is_up(now) {
+            self.up_at = None;
+        }
         let up = self.is_up(now);
         let device = Device {
             interface: if up { "ppp0" } else { "ttyUSB2" }.to_owned(),
@@ -78,12 +86,16 @@ impl Desktop {
             dns: vec![Ipv4Addr::new(192, 0, 2, 53)],
             ..Device::default()
         };
-        observed.manager = Some(Seen::Running(Box::new(State {
+        let state = State {
             version: "1.52.1".to_owned(),
             gsm: self.profile.as_ref().map(found),
             modem: modem.then_some(device),
             ..State::default()
-        })));
+        };
+        observed.manager = Some(match self.silent {
+            true => Seen::Silent("no answer".to_owned()),
+            false => Seen::Running(Box::new(state)),
+        });
         if !up {
             return;
         }
@@ -250,6 +262,47 @@ fn a_call_that_ends_is_dialled_again_and_then_the_ladder_climbs() {
     assert_eq!(rig.count("AT+DIALMODE=0"), 0);
     desktop(&mut rig).refused = false;
     assert!(rig.until(secs(600), online), "{}", rig.describe());
+}
+
+/// Dialled as fast as it fails it would be hundreds of times in the hour.
+#[test]
+fn a_call_that_fails_is_dialled_less_and_less_often() {
+    let mut rig = rig(Settings { limits: Vec::new(), ..by_ppp() });
+    desktop(&mut rig).failing = true;
+    assert!(rig.until(secs(120), |rig| dials(rig) == 3), "{}", rig.describe());
+    rig.run(secs(3600));
+    let pauses = |rig: &mut Rig| {
+        let dialled = &desktop(rig).dialled;
+        dialled.windows(2).map(|two| two[1] - two[0]).collect::<Vec<Duration>>()
+    };
+    let all = pauses(&mut rig);
+    assert!(all[0] < secs(20) && all.is_sorted_by(|a, b| *a < *b + secs(10)), "{all:?}");
+    assert!((10..20).contains(&all.len()), "{all:?}");
+    // What comes about at last, and lasts, is dialled again at once when it ends.
+    desktop(&mut rig).failing = false;
+    assert!(rig.until(secs(400), online), "{}", rig.describe());
+    rig.run(secs(70));
+    desktop(&mut rig).up_at = None;
+    assert!(rig.until(secs(15), |rig| !online(rig)), "{}", rig.describe());
+    assert!(rig.until(secs(30), online), "{}", rig.describe());
+}
+
+/// A busy machine, or a bus that is: whose device is there is up.
+#[test]
+fn a_networkmanager_that_does_not_answer_for_a_moment_ends_no_call() {
+    let mut rig = rig(by_ppp());
+    assert!(rig.until(secs(120), online), "{}", rig.describe());
+    rig.run(secs(30));
+    desktop(&mut rig).silent = true;
+    assert!(!rig.until(secs(60), |rig| !online(rig)), "{}", rig.describe());
+    desktop(&mut rig).silent = false;
+    assert!(!rig.until(secs(60), |rig| !online(rig)), "{}", rig.describe());
+    assert!(dials(&rig) == 1 && rig.rungs.is_empty(), "{}", rig.describe());
+    // Nobody says so, and it is over all the same.
+    desktop(&mut rig).silent = true;
+    desktop(&mut rig).up_at = None;
+    assert!(rig.until(secs(15), |rig| !online(rig)), "{}", rig.describe());
+    assert!(trouble(&rig).contains("no answer"), "{}", trouble(&rig));
 }
 
 /// To dial would end a call that is well.

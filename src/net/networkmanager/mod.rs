@@ -39,6 +39,8 @@ pub struct Wish {
 pub struct Call {
     /// ModemManager's object for the modem, while it shows it.
     pub modem: Option<String>,
+    /// Whether it is time to dial, where no call is up.
+    pub may_dial: bool,
     /// The rest: its link is the modem's on USB, which is nobody's then; without a
     /// profile nothing is to go through.
     pub wish: Wish,
@@ -51,7 +53,7 @@ pub enum Seen {
     NoBus(String),
     /// It does not run.
     Absent,
-    /// It runs, and does not say how it is; what it says instead.
+    /// It runs as far as known, and does not say how it is; what it says instead.
     Silent(String),
     /// It runs.
     Running(Box<State>),

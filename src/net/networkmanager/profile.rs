@@ -188,8 +188,9 @@ impl Profile {
             Value::Flag(gsm.home_only),
         );
         if gsm.auto {
-            // For ever, not four times.
-            profile.set("connection", "autoconnect-retries", Value::Int(0));
+            // Once in five minutes (`AUTOCONNECT_RESET_RETRIES_TIMER_SEC` of its
+            // nm-manager.c), should nobody else dial: the pauses in between are ours.
+            profile.set("connection", "autoconnect-retries", Value::Int(1));
         }
         match &gsm.apn {
             Some(apn) => profile.set("gsm", "apn", Value::Text(apn.clone())),

@@ -33,7 +33,7 @@ pub fn dial(call: &Call, seen: &Seen, observed: &Observed) -> Plan {
         let changed = steps.len() > before;
         let parts = (&wish.gsm, &state.gsm, &state.modem, &call.modem);
         if let (Some(_), Some(_), Some(device), Some(modem)) = parts {
-            let step = step(device, wish.anew, changed);
+            let step = step(device, call.may_dial, wish.anew, changed);
             steps.extend(step.map(|step| Step::Modem(modem.clone(), step)));
         }
     }
@@ -45,7 +45,7 @@ pub fn dial(call: &Call, seen: &Seen, observed: &Observed) -> Plan {
 }
 
 /// What is next with the modem, whose profile is there.
-fn step(device: &Device, anew: bool, changed: bool) -> Option<Dialling> {
+fn step(device: &Device, may_dial: bool, anew: bool, changed: bool) -> Option<Dialling> {
     if !device.managed {
         return Some(Dialling::Manage);
     }
@@ -53,7 +53,7 @@ fn step(device: &Device, anew: bool, changed: bool) -> Option<Dialling> {
     let ours = device.active.as_ref() == Some(&uuid);
     let idle = matches!(device.state, DISCONNECTED | FAILED);
     let others = device.active.is_some() && !ours && device.state <= ACTIVATED;
-    if idle || others || anew && device.state >= DISCONNECTED {
+    if may_dial && (idle || others) || anew && device.state >= DISCONNECTED {
         return Some(Dialling::Dial { uuid });
     }
     (ours && device.state == ACTIVATED && changed).then_some(Dialling::Reapply)

@@ -238,7 +238,7 @@ fn a_call_is_dialled_by_its_profile_and_the_link_on_usb_is_left() {
     let modem = "/org/freedesktop/ModemManager1/Modem/3".to_owned();
     let gsm = Gsm { auto: true, ..gsm() };
     let wish = Wish { open: false, gsm: Some(gsm.clone()), ..wish() };
-    let call = Call { modem: Some(modem.clone()), wish: wish.clone() };
+    let call = Call { modem: Some(modem.clone()), may_dial: true, wish: wish.clone() };
     let profile = Profile::gsm(&wish, &gsm);
     let seen = |state: &State| Seen::Running(Box::new(state.clone()));
     let manager = |steps: &[Step]| {
@@ -275,6 +275,12 @@ fn a_call_is_dialled_by_its_profile_and_the_link_on_usb_is_left() {
     for number in [DISCONNECTED, FAILED] {
         state.modem = Some(device(true, number));
         assert_eq!(steps(&state), asked(Dialling::Dial { uuid: uuid.clone() }));
+        // Not yet; but when somebody wants it now.
+        let later = Call { may_dial: false, ..call.clone() };
+        assert_eq!(dial(&later, &seen(&state), &quiet).steps, []);
+        let now = Call { wish: Wish { anew: true, ..wish.clone() }, ..later };
+        let dialled = asked(Dialling::Dial { uuid: uuid.clone() });
+        assert_eq!(dial(&now, &seen(&state), &quiet).steps, dialled);
     }
     // On its way, up, and up by another profile.
     for (number, active, wanted) in [
