@@ -351,9 +351,10 @@ impl Task {
         if let Some(network) = self.network.take() {
             network.await;
         }
-        let link = self.device.as_ref().and_then(|device| device.link.clone());
-        if let Some(link) = link {
-            let modem = self.session.dialled_modem();
+        let modem = self.session.dialled_modem();
+        let link = self.device.as_ref().map(|device| device.link.clone().unwrap_or_default());
+        // Where data goes by PPP there is a profile to take away also without a link.
+        if let Some(link) = link.filter(|link| !link.is_empty() || modem.is_some()) {
             match network::observe(&self.shared, &link, modem.as_deref()).await {
                 Ok(observed) => {
                     self.session.event(self.shared.clock(), Event::Observed(observed));
