@@ -8,6 +8,7 @@ pub mod at;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod dbus;
 pub mod firstboot;
 pub mod modem;
 pub mod net;

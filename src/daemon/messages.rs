@@ -180,13 +180,14 @@ pub(super) mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use tokio::sync::{OnceCell, broadcast};
+    use tokio::sync::broadcast;
 
     use super::*;
     use crate::config::{ProviderFile, parse};
     use crate::daemon::by_text::ByText;
     use crate::daemon::climb::Tools;
     use crate::daemon::task::Shared;
+    use crate::dbus::Bus;
     use crate::session::{Device, DnsScope, Event, Settings};
     use crate::sms::pdu::Address;
     use crate::sms::spool::{Priority, SendRequest};
@@ -200,7 +201,7 @@ pub(super) mod tests {
             tools: Tools { sysfs: place(), dev: place(), state: place(), supply: None },
             dns: None,
             manages: false,
-            bus: OnceCell::new(),
+            bus: Bus::default(),
             start: tokio::time::Instant::now(),
             news: broadcast::channel(16).0,
             by_text: ByText::new(None, None, folder),

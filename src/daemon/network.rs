@@ -48,7 +48,7 @@ pub async fn observe(
 
 /// What NetworkManager says.
 async fn look(shared: &Shared, link: &str, modem: Option<&str>) -> Seen {
-    let bus = match shared.bus().await {
+    let bus = &match shared.bus.get().await {
         Ok(bus) => bus,
         Err(error) => return Seen::NoBus(error.to_string()),
     };
@@ -103,7 +103,7 @@ async fn manage(
     step: &networkmanager::Step,
 ) -> Result<(), (String, bool)> {
     let ask = async {
-        let bus = shared.bus().await.map_err(|error| format!("no D-Bus: {error}"))?;
+        let bus = &shared.bus.get().await.map_err(|error| format!("no D-Bus: {error}"))?;
         bus::apply(bus, link, step).await.map_err(|error| error.to_string())
     };
     match timeout(PATIENCE, ask).await {
@@ -116,8 +116,8 @@ async fn manage(
 /// of this one. Where there is none, or no bus, nothing is.
 pub async fn forget(shared: &Shared) {
     let gone = timeout(PATIENCE, async {
-        let Ok(bus) = shared.bus().await else { return Ok(Vec::new()) };
-        bus::forget(bus).await
+        let Ok(bus) = shared.bus.get().await else { return Ok(Vec::new()) };
+        bus::forget(&bus).await
     });
     match gone.await {
         Ok(Ok(gone)) => {

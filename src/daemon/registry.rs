@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Error, Result, anyhow};
-use tokio::sync::{OnceCell, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
@@ -21,6 +21,7 @@ use super::power::Supply;
 use super::program::Program;
 use super::task::{Order, Shared, Task};
 use crate::config::{self, Config, ProviderFile};
+use crate::dbus::Bus;
 use crate::modem::catalogue::Role;
 use crate::modem::inventory::{Inventory, Modem};
 use crate::modem::usb_path::UsbPath;
@@ -105,7 +106,7 @@ impl Registry {
             },
             dns,
             manages,
-            bus: OnceCell::new(),
+            bus: Bus::default(),
             start: Instant::now(),
             news: broadcast::channel(NEWS).0,
             by_text: ByText::new(program, commands, &options.state),

@@ -35,16 +35,32 @@ pub enum News {
 
 /// What came of a question.
 struct Answer {
-    /// Who was asked, by the unique name on the bus.
+    /// Who was asked, as [`modemmanager::owner`] names it.
     owner: Option<String>,
     version: Option<String>,
     outcome: zbus::Result<Outcome>,
 }
 
+impl Answer {
+    /// Nobody is there.
+    fn absent() -> Answer {
+        Answer { owner: None, version: None, outcome: Ok(Outcome::Absent) }
+    }
+
+    /// There is no bus, or it has ended, and with it what was let go for this
+    /// connection. One that comes and goes is not joined all the time.
+    async fn no_bus(wait: bool) -> Answer {
+        if wait {
+            sleep(CHECK).await;
+        }
+        Answer::absent()
+    }
+}
+
 /// What is known of ModemManager, for one modem.
 pub struct Rival {
     asking: Pending<Answer>,
-    /// The one that has let go, by its unique name on the bus.
+    /// The one that has let go, named likewise.
     released: Option<String>,
     /// The one that did not know the modem, and since when that is so.
     unknown: Option<(String, Instant)>,
@@ -112,8 +128,8 @@ impl Rival {
             if let Some(asking) = asking {
                 _ = asking.await;
             }
-            let given = match shared.bus().await {
-                Ok(bus) => modemmanager::give_back(bus, &uid).await,
+            let given = match shared.bus.get().await {
+                Ok(bus) => modemmanager::give_back(&bus, &uid).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = given {
@@ -162,18 +178,17 @@ impl Rival {
         let wait = self.settled;
         self.asking = Some(Box::pin(async move {
             // No bus, or none that answers yet: then nobody holds the port.
-            let Ok(Ok(bus)) = timeout(BUS, shared.bus()).await else {
-                if wait {
-                    sleep(CHECK).await;
-                }
-                return Answer { owner: None, version: None, outcome: Ok(Outcome::Absent) };
+            let Ok(Ok(bus)) = timeout(BUS, shared.bus.get()).await else {
+                return Answer::no_bus(wait).await;
             };
+            let bus = &bus;
             let owner = match wait {
                 true => modemmanager::other_than(bus, known.as_deref(), &enough).await,
                 false => modemmanager::owner(bus).await,
             };
             let owner = match owner {
                 Ok(owner) => owner,
+                Err(zbus::Error::InputOutput(_)) => return Answer::no_bus(wait).await,
                 Err(error) => return Answer { owner: None, version: None, outcome: Err(error) },
             };
             let outcome = match &owner {
@@ -187,10 +202,9 @@ impl Rival {
                 Some(_) => modemmanager::inhibit(bus, &uid, &enough, owner == begun).await,
             };
             let outcome = match outcome {
+                Err(zbus::Error::InputOutput(_)) => return Answer::no_bus(wait).await,
                 // It ended meanwhile: whoever comes next is asked at once.
-                Err(_) if is_another(bus, owner.as_deref()).await => {
-                    return Answer { owner: None, version: None, outcome: Ok(Outcome::Absent) };
-                }
+                Err(_) if is_another(bus, owner.as_deref()).await => return Answer::absent(),
                 other => other,
             };
             let version = match outcome {
@@ -265,11 +279,13 @@ impl Rival {
         if self.giving.is_some() {
             return finish(&mut self.giving).await;
         }
-        if let (Some(bus), Some(_)) = (shared.bus.get(), &self.released) {
-            let uid = uid(&shared.tools.sysfs, path);
-            if let Err(error) = modemmanager::give_back(bus, &uid).await {
-                tracing::warn!("ModemManager does not take the modem back: {error}");
-            }
+        if self.released.is_none() {
+            return;
+        }
+        let Ok(Ok(bus)) = timeout(BUS, shared.bus.get()).await else { return };
+        let uid = uid(&shared.tools.sysfs, path);
+        if let Err(error) = modemmanager::give_back(&bus, &uid).await {
+            tracing::warn!("ModemManager does not take the modem back: {error}");
         }
     }
 }

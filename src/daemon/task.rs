@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use tokio::sync::{OnceCell, broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::by_text::{ByText, UnderWay};
@@ -25,6 +25,7 @@ use super::recording::Recording;
 use super::rival::{self, Rival};
 use crate::at::{AtError, Command, Reply};
 use crate::config::Control;
+use crate::dbus::Bus;
 use crate::modem::transcript::Side;
 use crate::modem::usb_path::UsbPath;
 use crate::net::dhcp::socket::Socket;
@@ -46,8 +47,8 @@ pub struct Shared {
     pub dns: Option<Dns>,
     /// NetworkManager configures the links.
     pub manages: bool,
-    /// The system's bus, once it was needed.
-    pub bus: OnceCell<zbus::Connection>,
+    /// The system's bus.
+    pub bus: Bus,
     /// Where the clock of all sessions starts.
     pub start: Instant,
     /// What becomes of text messages, for whoever listens.
@@ -57,14 +58,6 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The system's bus.
-    ///
-    /// # Errors
-    /// There is none.
-    pub async fn bus(&self) -> zbus::Result<&zbus::Connection> {
-        self.bus.get_or_try_init(zbus::Connection::system).await
-    }
-
     pub(super) fn clock(&self) -> Clock {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Clock { now: self.start.elapsed(), wall: wall.as_secs() }

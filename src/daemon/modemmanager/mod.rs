@@ -62,21 +62,25 @@ pub enum Outcome {
     Begun(String),
 }
 
-/// The unique bus name of the ModemManager that runs. One that does not is not
-/// started.
+/// Which ModemManager runs, as this connection sees it: what it lets go of it lets go
+/// of for the connection's time, and another bus may give the same names. `None` for
+/// none, which is not started.
 ///
 /// # Errors
 /// The bus broke.
 pub async fn owner(bus: &Connection) -> Result<Option<String>> {
     let names = zbus::fdo::DBusProxy::new(bus).await?;
     match names.get_name_owner(NAME.try_into()?).await {
-        Ok(owner) => Ok(Some(owner.to_string())),
+        Ok(owner) => {
+            let own = bus.unique_name().map(|own| own.as_str()).unwrap_or_default();
+            Ok(Some(format!("{owner} for {own} on {}", bus.server_guid())))
+        }
         Err(zbus::fdo::Error::NameHasNoOwner(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Waits until who runs as ModemManager is another than `known` (a unique bus name;
+/// Waits until who runs as ModemManager is another than `known` (of [`owner`];
 /// `None`: nobody), or until `enough` is set; gives who it is.
 ///
 /// # Errors

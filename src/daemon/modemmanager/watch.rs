@@ -119,8 +119,8 @@ async fn run(
 ) {
     let mut uid = None;
     loop {
-        let why = match shared.bus().await {
-            Ok(bus) => match watch(bus, &mut uid, &mut orders, &events).await {
+        let why = match shared.bus.get().await {
+            Ok(bus) => match watch(&bus, &mut uid, &mut orders, &events).await {
                 Ok(()) => return,
                 Err(error) => format!("ModemManager cannot be watched: {error}"),
             },

@@ -7,9 +7,9 @@ pub mod resolved;
 use std::path::PathBuf;
 
 use thiserror::Error;
-use tokio::sync::OnceCell;
 
 use super::model::NameServers;
+use crate::dbus::Bus;
 use file::{ResolvFile, Verdict};
 use resolved::Resolved;
 
@@ -40,7 +40,7 @@ pub enum DnsError {
 /// Who is to be told.
 pub enum Dns {
     /// systemd-resolved, by the bus.
-    Resolved(Box<OnceCell<Resolved>>),
+    Resolved(Box<Bus>),
     /// A file.
     File(ResolvFile),
 }
@@ -73,7 +73,7 @@ impl Dns {
     /// It was refused, or the file is another's.
     pub async fn set(&self, index: u32, dns: &NameServers) -> Result<(), DnsError> {
         match self {
-            Dns::Resolved(cell) => Ok(connected(cell).await?.set(index, dns).await?),
+            Dns::Resolved(bus) => Ok(connected(bus).await?.set(index, dns).await?),
             Dns::File(file) if dns.primary => file.write(&dns.servers),
             Dns::File(file) => file.restore(),
         }
@@ -85,7 +85,7 @@ impl Dns {
     /// It was refused. A link that is gone has been forgotten already.
     pub async fn clear(&self, index: u32) -> Result<(), DnsError> {
         match self {
-            Dns::Resolved(cell) => Ok(connected(cell).await?.revert(index).await?),
+            Dns::Resolved(bus) => Ok(connected(bus).await?.revert(index).await?),
             Dns::File(file) => match file.look() {
                 Verdict::Ours => file.restore(),
                 _ => Ok(()),
@@ -100,7 +100,7 @@ impl Dns {
     /// It could not be asked. A link that is gone has none.
     pub async fn current(&self, index: u32) -> Result<Option<NameServers>, DnsError> {
         match self {
-            Dns::Resolved(cell) => Ok(connected(cell).await?.current(index).await?),
+            Dns::Resolved(bus) => Ok(connected(bus).await?.current(index).await?),
             Dns::File(file) => {
                 Ok(file.current().map(|servers| NameServers { servers, primary: true }))
             }
@@ -108,6 +108,6 @@ impl Dns {
     }
 }
 
-async fn connected(cell: &OnceCell<Resolved>) -> Result<&Resolved, zbus::Error> {
-    cell.get_or_try_init(Resolved::connect).await
+async fn connected(bus: &Bus) -> Result<Resolved, zbus::Error> {
+    Ok(Resolved::on(bus.get().await?))
 }

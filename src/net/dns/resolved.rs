@@ -22,22 +22,10 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Connects to the system's bus and asks resolved for a sign of life, which
-    /// starts it where the bus may do so.
-    ///
-    /// # Errors
-    /// No bus, or no resolved on it.
-    pub async fn connect() -> Result<Resolved> {
-        Resolved::on(Connection::system().await?).await
-    }
-
-    /// The same on a bus that is connected already.
-    ///
-    /// # Errors
-    /// No resolved on it.
-    pub async fn on(bus: Connection) -> Result<Resolved> {
-        bus.call_method(Some(NAME), PATH, Some("org.freedesktop.DBus.Peer"), "Ping", &()).await?;
-        Ok(Resolved { bus })
+    /// On this bus, which starts resolved where it may do so.
+    #[must_use]
+    pub fn on(bus: Connection) -> Resolved {
+        Resolved { bus }
     }
 
     /// Sets the link's servers, and whether they are asked for names that no
