@@ -12,10 +12,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use a7670e_emulator::fault::Effect;
 use serde_json::Value;
+use tempfile::TempDir;
 
 mod common;
 use common::namespace::{ip, outside};
@@ -63,6 +65,17 @@ fn is_named(control: &Value, manager: &Manager) {
         }
         false => assert_eq!(control["note"], Value::Null),
     }
+}
+
+/// What each test needs: a folder, in it the service's, ModemManager, which does not
+/// run yet, and a modem.
+fn stage() -> (TempDir, PathBuf, Manager, Rig) {
+    ip("link set lo up");
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path());
+    let manager = Manager::new(folder.path());
+    let rig = Rig::new(folder.path(), "a7670e-ecm", 200, "");
+    (folder, home, manager, rig)
 }
 
 fn cellular(service: &Service) -> Value {
@@ -137,11 +150,7 @@ fn modemmanager_has_the_modem_and_gives_it_back() {
     if outside("modemmanager_has_the_modem_and_gives_it_back") {
         return;
     }
-    ip("link set lo up");
-    let folder = tempfile::tempdir().unwrap();
-    let home = home(folder.path());
-    let mut manager = Manager::new(folder.path());
-    let rig = Rig::new(folder.path(), "a7670e-ecm", 200, "");
+    let (_folder, home, mut manager, rig) = stage();
     manager.start();
     let service = Service::start_on(manager.address(), &home, &config("modemmanager"));
     println!("ModemManager has it after {:.1?}", wait(&service, &manager, "modemmanager"));
@@ -204,11 +213,7 @@ fn without_modemmanager_the_service_has_the_modem() {
     if outside("without_modemmanager_the_service_has_the_modem") {
         return;
     }
-    ip("link set lo up");
-    let folder = tempfile::tempdir().unwrap();
-    let home = home(folder.path());
-    let mut manager = Manager::new(folder.path());
-    let rig = Rig::new(folder.path(), "a7670e-ecm", 200, "");
+    let (_folder, home, mut manager, rig) = stage();
     let service = Service::start_on(manager.address(), &home, &config("modemmanager"));
     println!("online after {:.1?}", wait(&service, &manager, "service"));
     let why = service.ask(&["why"]).unwrap();

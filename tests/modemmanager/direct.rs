@@ -7,11 +7,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::debian::Running;
-use crate::common::namespace::{ip, outside};
-use crate::manager::Manager;
-use crate::rig::{PLACE, Rig};
+use crate::common::namespace::outside;
+use crate::rig::PLACE;
 use crate::service::{PROGRAM, Service, download, ours};
-use crate::{PEER, cellular, config, home, is_named, sms, text, until, wait};
+use crate::{PEER, cellular, config, is_named, sms, stage, text, until, wait};
 
 /// The port is left to a ModemManager that is new for so long at most.
 const YOUNG: Duration = Duration::from_secs(60);
@@ -52,11 +51,7 @@ fn in_direct_control_modemmanager_lets_go_whenever_it_comes() {
     if outside("direct::in_direct_control_modemmanager_lets_go_whenever_it_comes") {
         return;
     }
-    ip("link set lo up");
-    let folder = tempfile::tempdir().unwrap();
-    let home = home(folder.path());
-    let mut manager = Manager::new(folder.path());
-    let rig = Rig::new(folder.path(), "a7670e-ecm", 200, "");
+    let (folder, home, mut manager, rig) = stage();
     manager.start();
     let found = until("it does not find the modem", &manager, || manager.modems() == 1);
     println!("ModemManager {} finds the modem after {found:.1?}", manager.version());

@@ -28,11 +28,13 @@ fn each_manager_has_its_part() {
     let session = || service.ask(&["status"]).unwrap_or_default()["modems"][0]["session"].clone();
     let start = Instant::now();
     let shared = || {
-        let (control, network) = (&session()["cellular"]["control"], &session()["network"]);
+        // One look: both at the same moment.
+        let session = session();
+        let (control, network) = (&session["cellular"]["control"], &session["network"]);
         control["holder"] == "modemmanager"
             && control["settled"] == true
             && network["manager"]["state"] == "connected"
-            && service.verdict() == "online"
+            && session["verdict"] == "online"
     };
     while !shared() {
         assert!(start.elapsed() < DEADLINE * 4, "{:#}\n{}", session(), modems.said());

@@ -111,7 +111,8 @@ fn stopped_while_it_sends_it_hears_what_becomes_of_it() {
     }
     ip("link set lo up");
     let folder = tempfile::tempdir().unwrap();
-    let late = "[[fault]]\non_command = \"AT+CMGS*\"\neffect = \"late\"\nby_ms = 3000\n";
+    // Long enough to stop the service meanwhile, and shorter than it waits then.
+    let late = "[[fault]]\non_command = \"AT+CMGS*\"\neffect = \"late\"\nby_ms = 6000\n";
     let rig = Rig::new(folder.path(), "a7670e-ecm", 100, late);
     let service = Service::start(folder.path(), CONFIG);
     service.wait("online");
@@ -119,8 +120,12 @@ fn stopped_while_it_sends_it_hears_what_becomes_of_it() {
         assert!(sms(&service, &["send", "--to", "+254700000001", text]).is_some());
     }
     // The modem has been told of it, and has yet to ask for the text.
-    until("it is being sent", || list(&service)[0]["parts_done"] == 1);
-    assert_eq!(list(&service)[0]["state"], "accepted");
+    let mut first = Value::Null;
+    until("it is being sent", || {
+        first = list(&service)[0].clone();
+        first["parts_done"] == 1
+    });
+    assert_eq!(first["state"], "accepted");
     service.stop();
     let sent = || rig.with(|modem, _| modem.sent_messages().to_vec());
     let texts: Vec<String> = sent().into_iter().map(|part| part.text).collect();
