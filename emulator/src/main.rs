@@ -23,71 +23,8 @@ use a7670e_emulator::usb::usbip::port::UsbIpPort;
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 
-const HELP: &str = "\
-A fake SIMCom modem, for developing without a stick.
-
-A modem in one minute:
-
-    mkdir /tmp/modem
-    a7670e-emulator --pty /tmp/modem --boot-ms 500
-
-and from another terminal, with any terminal program (here socat):
-
-    socat -,crnl /tmp/modem/at
-    AT+CPIN?
-
-/tmp/modem/at is the command port, /tmp/modem/modem the second one. Both are
-there only while the modem is on the bus: after AT+CRESET they vanish and come
-back. Ctrl-C ends it.
-
-Options:
-    --profile NAME|FILE  which modem (default a7670e-ecm); a file may say
-                         base = \"a7670e-ecm\" and only what differs
-    --list-profiles      name them and end
-    --pty DIR            ports as pseudo-terminals DIR/at and DIR/modem
-    --abstract NAME      a port on the abstract socket abstract:NAME, as
-                         ModemManager's Test.SetProfile wants it; given twice,
-                         the second is the modem port
-    --usbredir SOCKET    the whole USB device, for QEMU's
-                           -chardev socket,id=m,path=SOCKET,server=on,wait=off
-                           -device usb-redir,chardev=m
-                         with an Internet behind it, see below
-    --usbip [ADDR]       the whole USB device, by USB/IP on 127.0.0.1:3240 or ADDR;
-                         nobody is asked for a password, so keep to this machine.
-                         As root, and again each time the modem resets:
-                           modprobe vhci-hcd
-                           usbip attach -r 127.0.0.1 -b 1-1
-    --tun NAME           the carrier's side of --usbredir or --usbip is the TUN
-                         device NAME of this machine or network namespace, not
-                         the Internet below. Needs CAP_NET_ADMIN, and a route:
-                           ip address add 192.0.2.80/32 dev NAME
-                           ip link set NAME up
-                           ip route add 10.158.12.34 dev NAME
-                         where 10.158.12.34 is what AT+CGPADDR tells
-    --dwc2               with --usbredir: care for QEMU's dwc2 (raspi4b), which
-                         ends QEMU when a guest cancels a bulk input
-    --fault FILE         a script of what goes wrong and when
-    --list-faults        what can go wrong, with examples, and end
-    --replay FILE        answers of a real modem from a transcript, which
-                         a7670e record makes; what was not recorded, the
-                         profile answers
-    --control SOCKET     makes a Unix socket there; a line such as
-                         {\"do\": \"inflict\", \"fault\": {\"effect\": \"denied\"}}
-                         changes the modem, {\"do\": \"state\"} tells how it is
-    --boot-ms N          power-on to *ATREADY in N ms instead of 9100
-    --seed N             decides what real modems do now so and now so
-    -h, --help           this
-
-The Internet behind --usbredir and --usbip answers every ping, and DNS for the names under
-example.test. All of these are one host, which has TCP echo on port 7 and HTTP:
-    GET /bytes/N         N bytes, up to 1 GiB; the one at offset i is i mod 251
-    POST /count          says how many bytes came
-    GET /204             204 No Content, for connectivity checks
-    GET /                a line of text
-
-With AT+DIALMODE=1, ATD*99# on the modem port begins a PPP call with the same
-Internet behind it (by USB; a pseudo-terminal has none). Any user is let in.
-";
+/// Manual page and completions are made of it too (`manual`).
+const HELP: &str = include_str!("help.txt");
 
 struct Options {
     profile: String,
@@ -244,4 +181,24 @@ fn address(parser: &mut lexopt::Parser) -> Result<SocketAddr> {
         rest.next();
     }
     Ok(next.unwrap_or(USBIP))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HELP;
+
+    #[test]
+    fn the_help_has_every_option_and_no_other() {
+        let source = include_str!("main.rs");
+        let names = source.split(concat!("Long", "(\"")).skip(1);
+        let mut taken: Vec<_> = names.filter_map(|rest| rest.split('"').next()).collect();
+        let lines = HELP.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+        let mut shown: Vec<_> = lines.filter_map(|line| line.split(' ').next()).collect();
+        // Behind its short one.
+        shown.push("help");
+        taken.sort_unstable();
+        shown.sort_unstable();
+        assert_eq!(taken, shown);
+        assert!(taken.len() > 10);
+    }
 }

@@ -12,87 +12,8 @@ use crate::daemon::Options;
 use crate::modem::usb_path::UsbPath;
 use crate::protocol;
 
-/// What `--help` prints.
-pub const HELP: &str = "\
-a7670e - brings a SIMCom A7670E LTE USB modem online and keeps it there
-
-Usage: a7670e COMMAND [OPTION]...
-
-Commands:
-  status     How the modems are: ports, network, signal, data, and the verdict.
-  why        Why it is not online, or that it is: the verdict, the facts behind
-             it, what the service does next and when.
-  plan       What the network is to be like, and what is still to be done.
-  signal     How well the modem hears; with --watch a line a second.
-  usage      Data used this month, what is left, and what it comes to.
-  at CMD     Sends an AT command through the service: a7670e at AT+CSQ
-  sms send --to NUMBER [--to NUMBER]... TEXT|-
-             Sends a text message, or what standard input has: --report for a
-             status report, --validity 1d, --priority high, --flash. It is on
-             the disk when the command ends, and is sent as soon as it can be.
-  sms list, outbox, show N, delete N, watch [--after N]
-             Messages that came and went; watch: a line of JSON for each thing
-             that happens, with --after first for each that is kept after N.
-  sms adopt PLACE  Takes over the messages of a modem that was at this place, when
-             neither it nor its SIM is there any more. Else they go along by
-             themselves.
-  sms code [--key FILE] [--counter N] COMMAND
-             What to send to a device for a command by text message: status,
-             why, reboot, apn NAME (key: /etc/a7670e.key; counter: the clock).
-  ussd CODE|ANSWER|--cancel
-             Asks the network, for example a7670e ussd '*144#', or answers it.
-  control [direct|modemmanager]
-             Who has the AT port; with a word, who shall have it until the
-             service is started again.
-  record FILE  Records what is said on the AT port to FILE, with all that tells
-             who you are replaced, for the emulator and for bug reports.
-  test [URL] Latency, loss and bandwidth through the modem, within a budget of
-             bytes, by a page with plain HTTP
-             (default http://speedtest.tele2.net/10MB.zip).
-  doctor     Asks the modem all there is to ask, and says which errors are
-             harmless; ten seconds.
-  metrics    The same as status, as Prometheus text.
-  run        The service: finds the modem, brings it online, keeps it there.
-             Normally started by systemd (systemctl start a7670e).
-  check-config [FILE]
-             Checks what the service would read, /etc/a7670e.toml over
-             /etc/a7670e/provisioning.toml, or FILE alone; shows what it comes to,
-             without secrets, or the first mistake with file, line and column.
-  first-boot Makes this device the unit that its card says: host name, keys,
-             access point, files; then wipes what it read. Run at each boot by
-             systemd; --dry-run tells the steps, --root DIR is for a tree.
-  enrol      What the flashing desk is to know of this unit: IMEI, ICCID, Ethernet
-             address, serial number; JSON, or with --sms a text message.
-  forget     Takes away what a service that was killed left in NetworkManager;
-             for the removal of the package.
-  net-name   Renames a modem's network device to the next free wwan0, wwan1...
-             Called by udev: a7670e net-name usb0
-
-Options of all but run, check-config, first-boot, forget and net-name:
-  --modem PLACE    the modem at this place on the USB bus, for example 1-1.2
-  --socket PATH    the control socket (default /run/a7670e/control.sock)
-  --json           status, why, plan, usage, at, control, test, doctor, sms,
-                   ussd: JSON, not text
-  --watch          status, why, signal: again every second, until Ctrl-C
-  --timeout S      at: seconds that the modem may take
-  --seconds S      record: how long (default 60)
-  --bytes N        test: most bytes to spend (default 2000000)
-
-Options of run:
-  --socket PATH        the control socket
-  --config FILE        the configuration (default /etc/a7670e.toml)
-  --provisioning FILE  what the flashing desk left
-                       (default /etc/a7670e/provisioning.toml)
-  --state DIR          what outlives the service (default /var/lib/a7670e)
-  --sysfs DIR          look for devices in DIR instead of /sys
-  --dev DIR            look for serial ports in DIR instead of /dev
-
-  -h, --help       Show this help
-  -V, --version    Show the version
-
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 the service is not running,
-4 the modem refused (at).
-";
+/// What `--help` prints; manual pages and completions are made of it too (`manual`).
+pub const HELP: &str = include_str!("help.txt");
 
 /// A command, ready to run.
 #[derive(Debug, PartialEq, Eq)]
@@ -217,6 +138,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
         "net-name" => net_name(&mut parser),
         "forget" => match parser.next()? {
             None => Ok(Command::Forget),
+            Some(Short('h') | Long("help")) => Ok(Command::Help),
             Some(extra) => Err(extra.unexpected()),
         },
         "sms" => super::sms::parse(&mut parser),

@@ -79,6 +79,12 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     }
 }
 
+/// What is wrong with these arguments, if anything; does nothing else. For whoever
+/// judges what the manual says.
+pub fn mistake(args: impl IntoIterator<Item = std::ffi::OsString>) -> Option<String> {
+    args::parse(args).err().map(|error| error.to_string())
+}
+
 fn ask(question: &Question, asked: &Asked) -> Result<()> {
     let client = Client::connect(&asked.socket);
     let mut client = match (client, why::first_boot()) {

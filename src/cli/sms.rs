@@ -63,7 +63,8 @@ pub fn parse(parser: &mut Parser) -> Result<Command, Error> {
         match (arg, name.as_str()) {
             (Long("socket"), _) => asked.socket = parser.value()?.into(),
             (Long("modem"), _) => asked.modem = Some(parser.value()?.parse()?),
-            (Long("json"), "send" | "list" | "show" | "outbox" | "adopt") => asked.json = true,
+            // `watch` and `delete` have nothing else to say.
+            (Long("json"), _) => asked.json = true,
             (Long("to"), "send") => text.to.push(parser.value()?.string()?),
             (Long("report"), "send") => text.report = true,
             (Long("flash"), "send") => text.flash = true,

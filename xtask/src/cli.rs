@@ -94,7 +94,7 @@ enum Command {
         arguments: Vec<OsString>,
     },
     /// Pack a release: the image of `cargo xtask image`, the flashing desk's
-    /// program, and a list for Raspberry Pi Imager.
+    /// program, source, manuals, and a list for Raspberry Pi Imager.
     Dist {
         /// The image's definition, images/NAME.toml.
         #[arg(default_value = "pi4b")]
@@ -161,6 +161,15 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is wrong with these arguments, if anything; does nothing else. For whoever
+/// judges what texts say.
+pub fn mistake(arguments: &[String]) -> Option<String> {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+    let words = ["cargo xtask"].into_iter().chain(arguments.iter().map(String::as_str));
+    let error = Cli::try_parse_from(words).err()?;
+    (![DisplayHelp, DisplayVersion].contains(&error.kind())).then(|| error.to_string())
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {

@@ -114,7 +114,7 @@ fn is_arm64(bytes: &[u8]) -> bool {
 }
 
 /// Copies the locked crates' sources into `dir`.
-fn vendor_crates(ctx: &Context, dir: &Path) -> Result<()> {
+pub fn vendor_crates(ctx: &Context, dir: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command

@@ -56,6 +56,7 @@ fn all(ctx: &Context) -> Result<Vec<(String, Vec<Request>)>> {
     files.push((tools::LOCK.to_owned(), of(&[tools::Set::Build, tools::Set::Rig])));
     files.push((tools::RIVALS_LOCK.to_owned(), of(&[tools::Set::Rivals])));
     files.push((tools::WEB_LOCK.to_owned(), of(&[tools::Set::Web])));
+    files.push((tools::DOCS_LOCK.to_owned(), of(&[tools::Set::Docs])));
     files.push((elder::LOCK.to_owned(), BUILDERS.map(elder::request).to_vec()));
     files.push((driver::LOCK.to_owned(), driver::requests(ctx)?));
     files.push((coverage::LOCK.to_owned(), vec![coverage::request()]));

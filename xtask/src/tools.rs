@@ -28,6 +28,9 @@ pub const RIVALS_LOCK: &str = "rivals";
 /// Lock file of the browser that looks at the desk's page.
 pub const WEB_LOCK: &str = "web";
 
+/// Lock file of the programs that judge what people read.
+pub const DOCS_LOCK: &str = "docs";
+
 /// Which set of tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Set {
@@ -40,6 +43,8 @@ pub enum Set {
     Rivals,
     /// A browser, for the desk's page.
     Web,
+    /// Judges of manual pages, completions and templates.
+    Docs,
 }
 
 /// Everything a tools root needs to be entered at all.
@@ -124,6 +129,8 @@ const RIVALS: &[&str] = &[
 
 const WEB: &[&str] = &["chromium", "fonts-dejavu-core"];
 
+const DOCS: &[&str] = &["mandoc", "groff-base", "zsh", "fish", "yamllint"];
+
 /// Cross compilation needs arm64's C library beside the compiler.
 const CROSS: &[&str] = &["libc6-dev-arm64-cross"];
 
@@ -134,6 +141,7 @@ impl Set {
             Self::Rig => "rig",
             Self::Rivals => "rivals",
             Self::Web => "web",
+            Self::Docs => "docs",
         }
     }
 
@@ -143,6 +151,7 @@ impl Set {
             Self::Build | Self::Rig => LOCK,
             Self::Rivals => RIVALS_LOCK,
             Self::Web => WEB_LOCK,
+            Self::Docs => DOCS_LOCK,
         }
     }
 
@@ -154,6 +163,7 @@ impl Set {
             Self::Rig => RIG,
             Self::Rivals => RIVALS,
             Self::Web => WEB,
+            Self::Docs => DOCS,
         });
         if self == Self::Build && arch != "arm64" {
             packages.extend(CROSS);

@@ -10,6 +10,7 @@ macro_rules! say {
     }};
 }
 
+mod documents;
 mod enrol;
 mod flash;
 mod hot;
@@ -23,7 +24,7 @@ mod watch;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Writes, verifies, personalises and records SD cards.
 #[derive(Parser)]
@@ -49,6 +50,9 @@ enum Command {
     Serve(serve::Arguments),
     /// Show in the terminal what the desk's page shows.
     Watch(watch::Arguments),
+    /// Write the manual pages and shell completions, for a package.
+    #[command(hide = true)]
+    Documents(documents::Arguments),
 }
 
 /// Runs what the user asked for: 0 when every card is right, 1 when not.
@@ -61,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Labels(arguments) => labels::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
+        Command::Documents(arguments) => documents::run(&arguments, Cli::command()),
     };
     finish(done)
 }

@@ -7,7 +7,7 @@ pub mod manifest;
 pub mod mapped;
 mod records;
 pub mod sbom;
-mod sign;
+pub mod sign;
 mod sums;
 pub mod zst;
 

@@ -19,7 +19,7 @@ const KEY: &str = "A7670E_SIGN_KEY";
 const PASSWORD: &str = "A7670E_SIGN_PASSWORD";
 
 /// First line of a signature, which is not signed itself.
-const UNTRUSTED: &str = "signature of an a7670e image";
+const UNTRUSTED: &str = "signature of an a7670e build";
 
 /// Where the key is, and what opens it.
 pub struct Key {
@@ -34,6 +34,12 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
+    /// The key in this file; the password when it has one.
+    #[cfg(test)]
+    pub fn new(path: PathBuf, password: Option<String>) -> Self {
+        Self { path, password }
+    }
+
     /// The key that the environment names, if it names one.
     pub fn from_env() -> Result<Option<Self>> {
         let Some(path) = std::env::var_os(KEY) else { return Ok(None) };

@@ -12,7 +12,7 @@ use crate::test::rust::cargo;
 
 /// Builds it, optimised and static; gives its file.
 pub fn build(ctx: &Context) -> Result<PathBuf> {
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let target = target();
     // Named, so that build scripts and macros, which are no static programs, do
     // not get the flags.
     let arguments =
@@ -37,6 +37,11 @@ pub fn build(ctx: &Context) -> Result<PathBuf> {
         bail!("{} tells where this computer has its crates: {registry}", program.display());
     }
     Ok(program)
+}
+
+/// What this machine runs, in Rust's words.
+pub fn target() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
 /// Where cargo keeps the crates' sources (The Cargo Book, "Cargo Home").

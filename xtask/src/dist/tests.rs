@@ -27,7 +27,7 @@ fn image(dir: &Path) -> (Options, Manifest) {
     let lock = |epoch: u64| json!({"locked": true, "epoch": epoch, "sha256": "", "packages": 1});
     let manifest = json!({
         "format": 1, "name": "pi", "artefacts": artefacts,
-        "locks": {"a": lock(1_709_210_096), "b": lock(7)},
+        "locks": {"a": lock(EPOCH), "b": lock(7)},
         "tools": {}, "stages": {}, "times": {"kernel": 12.5},
     });
     fs::write(from.join("pi.manifest.json"), manifest.to_string()).unwrap();
@@ -37,11 +37,15 @@ fn image(dir: &Path) -> (Options, Manifest) {
     (options, manifest)
 }
 
-fn packed(dir: &Path) -> (Options, Manifest, PathBuf) {
+/// The time of what is packed here.
+const EPOCH: u64 = 1_709_210_096;
+
+fn packed(dir: &Path) -> (Options, Manifest, Vec<Good>) {
     let (options, manifest) = image(dir);
     let program = dir.join("station");
     fs::write(&program, "program").unwrap();
-    (options, manifest, program)
+    let name = format!("station-{}-linux", std::env::consts::ARCH);
+    (options, manifest, vec![Good { mode: 0o755, ..Good::new(name, program) }])
 }
 
 /// The rules of rpi-imager's `os-list-schema.json` (draft 7) for what we write:
@@ -92,8 +96,10 @@ fn judge(list: &Value) {
 #[test]
 fn the_release_is_whole_and_imager_is_told_the_truth() {
     let dir = tempfile::tempdir().unwrap();
-    let (options, manifest, program) = packed(dir.path());
-    let paths = pack(&options, &manifest, &program, None).unwrap();
+    let (options, manifest, goods) = packed(dir.path());
+    let epoch = release_time(&manifest, None).unwrap();
+    assert_eq!((epoch, release_time(&manifest, Some(9)).unwrap()), (EPOCH, 9));
+    let paths = pack(&options, &manifest, &goods, epoch, None).unwrap();
     assert_eq!(paths.len(), fs::read_dir(&options.to).unwrap().count());
     process::output(Command::new("sha256sum").args(["-c", SUMS]).current_dir(&options.to)).unwrap();
     let text = fs::read_to_string(options.to.join(LIST)).unwrap();
@@ -121,24 +127,45 @@ fn the_release_is_whole_and_imager_is_told_the_truth() {
 
 #[test]
 fn the_same_inputs_give_the_same_bytes() {
-    let read = |epoch: Option<u64>, took: &str| {
+    let read = |epoch: u64, took: &str| {
         let dir = tempfile::tempdir().unwrap();
-        let (options, mut manifest, program) = packed(dir.path());
+        let (options, mut manifest, goods) = packed(dir.path());
         manifest.times.insert(took.into(), 3.25);
-        let paths = pack(&options, &manifest, &program, epoch).unwrap();
+        let paths = pack(&options, &manifest, &goods, epoch, None).unwrap();
         let name = |path: &PathBuf| path.file_name().unwrap().to_owned();
         paths.iter().map(|path| (name(path), fs::read(path).unwrap())).collect::<Vec<_>>()
     };
-    assert!(read(None, "kernel") == read(None, "rootfs"));
-    assert!(read(None, "kernel") != read(Some(0), "kernel"));
+    assert!(read(EPOCH, "kernel") == read(EPOCH, "rootfs"));
+    assert!(read(EPOCH, "kernel") != read(0, "kernel"));
+}
+
+#[test]
+fn who_has_the_public_key_can_check_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let (options, manifest, goods) = packed(dir.path());
+    let pair = minisign::KeyPair::generate_unencrypted_keypair().unwrap();
+    let secret = dir.path().join("secret.key");
+    fs::write(&secret, pair.sk.to_box(None).unwrap().into_string()).unwrap();
+    let key = Key::new(secret, None);
+    for _ in 0..2 {
+        // The second time the first one's signature is in the way, and is replaced.
+        let paths = pack(&options, &manifest, &goods, EPOCH, Some(&key)).unwrap();
+        assert_eq!(paths.last().unwrap(), &options.to.join(SIGNATURE));
+    }
+    let public = minisign_verify::PublicKey::from_base64(&pair.pk.to_base64()).unwrap();
+    let signature = fs::read_to_string(options.to.join(SIGNATURE)).unwrap();
+    let signature = minisign_verify::Signature::decode(&signature).unwrap();
+    let sums = fs::read(options.to.join(SUMS)).unwrap();
+    public.verify(&sums, &signature, false).unwrap();
+    assert!(public.verify(&sums[1..], &signature, false).is_err());
 }
 
 #[test]
 fn what_is_not_as_the_manifest_says_is_not_packed() {
     let dir = tempfile::tempdir().unwrap();
-    let (options, manifest, program) = packed(dir.path());
+    let (options, manifest, goods) = packed(dir.path());
     let refused = |manifest: &Manifest, want: &str| {
-        let error = pack(&options, manifest, &program, None).unwrap_err();
+        let error = pack(&options, manifest, &goods, EPOCH, None).unwrap_err();
         assert!(format!("{error:#}").contains(want), "{error:#}");
         assert!(!options.to.exists());
     };
@@ -157,18 +184,18 @@ fn what_is_not_as_the_manifest_says_is_not_packed() {
 #[test]
 fn only_an_earlier_release_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
-    let (options, manifest, program) = packed(dir.path());
-    pack(&options, &manifest, &program, None).unwrap();
-    fs::write(&program, "another").unwrap();
+    let (options, manifest, goods) = packed(dir.path());
+    pack(&options, &manifest, &goods, EPOCH, None).unwrap();
+    fs::write(&goods[0].path, "another").unwrap();
     // As a shell completes it.
     let completed = Options { to: options.to.join(""), ..options };
     assert!(completed.to.to_string_lossy().ends_with('/'));
-    pack(&completed, &manifest, &program, None).unwrap();
+    pack(&completed, &manifest, &goods, EPOCH, None).unwrap();
     let options = completed;
     let station = options.to.join(format!("station-{}-linux", std::env::consts::ARCH));
     assert_eq!(fs::read_to_string(station).unwrap(), "another");
     fs::write(options.to.join("thesis.odt"), "years of work").unwrap();
-    let error = pack(&options, &manifest, &program, None).unwrap_err().to_string();
+    let error = pack(&options, &manifest, &goods, EPOCH, None).unwrap_err().to_string();
     assert!(error.contains("thesis.odt"), "{error}");
     assert!(options.to.join("thesis.odt").exists());
 }

@@ -2,13 +2,16 @@
 
 mod artefacts;
 mod boot;
+mod commands;
 mod disk;
 mod errors;
+mod manuals;
 mod pi;
 mod readme;
 mod reproducible;
 mod rootfs;
 pub mod rust;
+mod source;
 mod tidy;
 mod verify;
 mod web;
@@ -105,6 +108,16 @@ pub const PARTS: &[Part] = &[
         name: "errors",
         about: "bad input and bad luck: what is said, and what is left",
         run: errors::run,
+    },
+    Part {
+        name: "manuals",
+        about: "manual pages and shell completions, by the programs that read them",
+        run: manuals::run,
+    },
+    Part {
+        name: "source",
+        about: "the source tarball: the same twice, and enough without a network",
+        run: source::run,
     },
     Part { name: "readme", about: "every command of the README", run: readme::run },
     Part {

@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_devices_commands_are_in_its_help() {
-        let help = include_str!("../../../src/cli/args.rs");
+        let help = include_str!("../../../src/cli/help.txt");
         let names = inline_subcommands(include_str!("../../../README.md"), "a7670e");
         assert!(names.len() > 5, "{names:?}");
         for name in names.iter().filter(|name| !name.starts_with('-')) {

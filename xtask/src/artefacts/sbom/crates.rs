@@ -1,5 +1,5 @@
-//! The crates of the device's program: those that cargo names as normal
-//! dependencies for the Pi, macros included, as what they write is in the
+//! The crates of a program: those that cargo names as normal dependencies for what
+//! it runs on, macros included, as what they write is in the
 //! program too; with their checksums from `Cargo.lock`.
 
 use std::collections::BTreeMap;
@@ -30,13 +30,19 @@ pub struct Crate {
     pub sha256: Option<String>,
 }
 
-/// Asks cargo; without the network where it can.
+/// Those of the device's program.
 pub fn read(ctx: &Context) -> Result<Vec<Crate>> {
+    of(ctx, PACKAGE, TARGET)
+}
+
+/// Those of a package of the workspace for a target in Rust's words. Asks cargo;
+/// without the network where it can.
+pub fn of(ctx: &Context, package: &str, target: &str) -> Result<Vec<Crate>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let tree = |offline: bool| {
         let mut command = Command::new(&cargo);
         command.current_dir(&ctx.repo).args(["tree", "--locked", "--color=never", "--prefix=none"]);
-        command.args(["--package", PACKAGE, "--edges=normal", "--target", TARGET]);
+        command.args(["--package", package, "--edges=normal", "--target", target]);
         command.args(["--format", "{p}|{l}"]);
         if offline {
             command.arg("--offline");
@@ -45,7 +51,7 @@ pub fn read(ctx: &Context) -> Result<Vec<Crate>> {
     };
     let tree = match tree(true) {
         Ok(tree) => tree,
-        Err(_) => tree(false).context("cannot list the crates of the device's program")?,
+        Err(_) => tree(false).with_context(|| format!("cannot list the crates of {package}"))?,
     };
     let lock = ctx.path("Cargo.lock");
     let lock = std::fs::read_to_string(&lock)
@@ -80,7 +86,7 @@ pub fn parse(tree: &str, lock: &str) -> Result<Vec<Crate>> {
         });
     }
     if crates.is_empty() {
-        bail!("cargo lists no crate of {PACKAGE}");
+        bail!("cargo lists no crate");
     }
     crates.sort();
     crates.dedup();

@@ -14,7 +14,7 @@ mod spdx;
 
 use anyhow::Result;
 
-pub use crates::{Crate, read as read_crates};
+pub use crates::{Crate, of as crates_of, read as read_crates};
 use spdx::{
     Checksum, CreationInfo, DOCUMENT, Document, ExternalRef, NO_ASSERTION, Package, Relationship,
 };
@@ -86,21 +86,23 @@ pub fn text(contents: &Contents<'_>) -> Result<String> {
         let id = list.add(crate_package(c));
         list.relate(&image, "CONTAINS", &id);
     }
-    let mut document = Document {
-        spdx_version: "SPDX-2.3",
-        data_license: "CC0-1.0",
-        id: DOCUMENT,
-        name: format!("{}.img", contents.name),
-        document_namespace: String::new(),
-        creation_info: CreationInfo {
-            created: timestamp(contents.epoch),
-            creators: vec![format!("Tool: a7670e-xtask-{}", env!("CARGO_PKG_VERSION"))],
-        },
-        packages: list.packages,
-        relationships: list.relationships,
-    };
-    document.document_namespace = namespace(&serde_json::to_vec(&document)?);
-    Ok(serde_json::to_string_pretty(&document)? + "\n")
+    list.document(&format!("{}.img", contents.name), contents.epoch)
+}
+
+/// The document of one program, the file `name` with this SHA-256, made of `crates`;
+/// `epoch` is the release's time in seconds since 1970.
+pub fn program(name: &str, sha256: &str, crates: &[Crate], epoch: u64) -> Result<String> {
+    let mut list = List::default();
+    let program = list.add(Package {
+        primary_package_purpose: "APPLICATION",
+        ..package("program", name, Some(env!("CARGO_PKG_VERSION")), Some(sha256))
+    });
+    list.relate(DOCUMENT, "DESCRIBES", &program);
+    for c in crates {
+        let id = list.add(crate_package(c));
+        list.relate(&program, "CONTAINS", &id);
+    }
+    list.document(name, epoch)
 }
 
 #[derive(Default)]
@@ -117,6 +119,25 @@ impl List {
             self.packages.push(package);
         }
         id
+    }
+
+    /// The text of the document with what is in the list.
+    fn document(self, name: &str, epoch: u64) -> Result<String> {
+        let mut document = Document {
+            spdx_version: "SPDX-2.3",
+            data_license: "CC0-1.0",
+            id: DOCUMENT,
+            name: name.to_owned(),
+            document_namespace: String::new(),
+            creation_info: CreationInfo {
+                created: timestamp(epoch),
+                creators: vec![format!("Tool: a7670e-xtask-{}", env!("CARGO_PKG_VERSION"))],
+            },
+            packages: self.packages,
+            relationships: self.relationships,
+        };
+        document.document_namespace = namespace(&serde_json::to_vec(&document)?);
+        Ok(serde_json::to_string_pretty(&document)? + "\n")
     }
 
     fn relate(&mut self, element: &str, kind: &'static str, related: &str) {

@@ -86,6 +86,31 @@ fn every_id_is_legal_unique_and_related_to_the_document() {
 }
 
 #[test]
+fn a_program_has_its_crates() {
+    let crates = [
+        Crate { name: "station".into(), version: "1.0.0".into(), licence: None, sha256: None },
+        Crate {
+            name: "zstd".into(),
+            version: "0.14.0".into(),
+            licence: Some("MIT".into()),
+            sha256: Some("a".repeat(64)),
+        },
+    ];
+    let text = |epoch| program("station-x86_64-linux", &"b".repeat(64), &crates, epoch).unwrap();
+    assert_eq!(text(5), text(5));
+    let document: Value = serde_json::from_str(&text(1_709_210_096)).unwrap();
+    assert_eq!(document["creationInfo"]["created"], "2024-02-29T12:34:56Z");
+    let packages = document["packages"].as_array().unwrap();
+    assert_eq!(packages[0]["primaryPackagePurpose"], "APPLICATION");
+    assert_eq!(packages[0]["checksums"][0]["checksumValue"], "b".repeat(64));
+    assert_eq!(packages[2]["externalRefs"][0]["referenceLocator"], "pkg:cargo/zstd@0.14.0");
+    let relations = document["relationships"].as_array().unwrap();
+    let kinds: Vec<_> =
+        relations.iter().map(|it| it["relationshipType"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["DESCRIBES", "CONTAINS", "CONTAINS"]);
+}
+
+#[test]
 fn mandatory_fields_are_there() {
     let document: Value = serde_json::from_str(&example()).unwrap();
     assert_eq!(document["spdxVersion"], "SPDX-2.3");

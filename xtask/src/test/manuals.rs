@@ -1,0 +1,59 @@
+//! Part `manuals`: manual pages and completions, by the programs that read them.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::Checks;
+use crate::context::Context;
+use crate::dist::documents;
+use crate::flash;
+use crate::tools::{Set, Tools};
+use crate::tree::root::Kind;
+
+/// How each kind is judged, by the beginning of its path: what runs on every file
+/// `$f`. mandoc and groff print what they do not like; mandoc's taste in dates and
+/// in folders of other pages is none of ours.
+const JUDGES: [(&str, &str); 5] = [
+    ("share/man/", "mandoc -T lint -W warning $f | grep -v 'missing date' && exit 1 || true"),
+    ("share/man/", "test -z \"$(groff -ww -man -z $f 2>&1 | tee /dev/stderr)\""),
+    ("share/bash-completion/", "bash -n $f"),
+    ("share/zsh/", "zsh -n $f"),
+    ("share/fish/", "fish --no-config --no-execute $f"),
+];
+
+/// Runs the part.
+pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
+    let tools = Tools::get(ctx, Set::Docs)?;
+    let station = flash::station(ctx)?;
+    let root = documents::tree(&station, 0)?;
+    let dir = tempfile::tempdir_in(ctx.cache_dir("tmp")?)?;
+    let mut paths = BTreeSet::new();
+    for (path, entry) in &root.entries {
+        if let Kind::File(content) = &entry.kind {
+            let to = dir.path().join(path);
+            fs::create_dir_all(to.parent().context("a file in no folder")?)?;
+            fs::write(&to, content.read()?)?;
+            paths.insert(path.clone());
+        }
+    }
+    let sandbox = tools.sandbox().bind(dir.path(), "docs").cwd("/work/docs").env("HOME", "/tmp");
+    for (start, judge) in JUDGES {
+        let files: Vec<_> = paths.iter().filter(|path| path.starts_with(start)).collect();
+        let all = || -> Result<()> {
+            ensure!(files.len() >= 3, "only {} files below {start}", files.len());
+            let list = files.iter().map(|path| format!("{path} ")).collect::<String>();
+            let line =
+                format!("for f in {list}; do ( {judge} ) || {{ echo $f >&2; exit 1; }}; done");
+            sandbox.output(&["bash", "-c", &line])?;
+            // A judge that likes everything is none.
+            let broken = format!("printf '.Zz \"\\n.so (\\nif (\\n' >/tmp/x; f=/tmp/x; {judge}");
+            ensure!(sandbox.output(&["bash", "-c", &broken]).is_err(), "{judge}: likes rubbish");
+            Ok(())
+        };
+        let by = judge.split(' ').find(|word| !word.starts_with("test") && !word.starts_with('-'));
+        checks.check(&format!("{start} ({})", by.unwrap_or(judge)), all());
+    }
+    Ok(())
+}
