@@ -1,7 +1,9 @@
 //! The commands that texts show: each is one that its program understands.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use anyhow::Result;
 use manual::Document;
 
 use super::PARTS;
@@ -9,11 +11,11 @@ use crate::cli;
 
 /// A command in a text.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Shown {
+struct Shown {
     /// Line of the text, from 1.
-    pub line: usize,
+    line: usize,
     /// Its words; the first is the program, `cargo xtask` is one.
-    pub words: Vec<String>,
+    words: Vec<String>,
 }
 
 /// The programs whose commands are looked for.
@@ -21,7 +23,7 @@ const PROGRAMS: [&str; 4] = ["cargo xtask", "a7670e-emulator", "a7670e", "statio
 
 /// Every command of [`PROGRAMS`] in Markdown's code, or in the lines of any other
 /// text; a command is more than the program's name.
-pub fn shown(text: &str, markdown: bool) -> Vec<Shown> {
+fn shown(text: &str, markdown: bool) -> Vec<Shown> {
     let mut found = Vec::new();
     let mut block = false;
     for (line, text) in text.lines().enumerate().map(|(line, text)| (line + 1, text)) {
@@ -92,10 +94,49 @@ fn split(text: &str) -> Vec<String> {
     words
 }
 
+/// Texts whose commands are judged: all in these folders of the repository, and the
+/// README.
+const FOLDERS: [&str; 2] = ["docs/ci", "docs/runbooks"];
+
+/// Every command of those texts that its program would not understand, and of how
+/// many programs' commands there are how many. Whose manual is not in `documents` is
+/// left out.
+pub fn wrong(
+    repo: &Path,
+    documents: &[Document],
+) -> Result<(Vec<String>, BTreeMap<String, usize>)> {
+    let mut texts = vec![repo.join("README.md")];
+    for folder in FOLDERS {
+        for entry in std::fs::read_dir(repo.join(folder))? {
+            texts.push(entry?.path());
+        }
+    }
+    texts.sort();
+    let known = |program: &str| {
+        let page = format!("man/man1/{program}.1");
+        program == PROGRAMS[0] || documents.iter().any(|it| it.path == page)
+    };
+    let (mut wrong, mut judged) = (Vec::new(), BTreeMap::<String, usize>::new());
+    for path in texts {
+        let text = std::fs::read_to_string(&path)?;
+        for command in shown(&text, path.extension().is_some_and(|it| it == "md")) {
+            if !known(&command.words[0]) {
+                continue;
+            }
+            *judged.entry(command.words[0].clone()).or_default() += 1;
+            if let Some(mistake) = mistake(&command.words, documents) {
+                let words = command.words.join(" ");
+                wrong.push(format!("{}:{}: {words}: {mistake}", path.display(), command.line));
+            }
+        }
+    }
+    Ok((wrong, judged))
+}
+
 /// What is wrong with a command, if anything. `documents` are the manuals of the
 /// programs that are not ours to ask: of those in them, each option must be on its
 /// command's page.
-pub fn mistake(words: &[String], documents: &[Document]) -> Option<String> {
+fn mistake(words: &[String], documents: &[Document]) -> Option<String> {
     let (program, rest) = words.split_first()?;
     if program == "cargo xtask" {
         if rest.first().is_some_and(|it| it == "test") {
@@ -139,24 +180,8 @@ pub fn mistake(words: &[String], documents: &[Document]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
-
     use super::*;
     use crate::dist::documents;
-
-    /// Texts whose commands are judged: all below these folders of the repository.
-    fn texts() -> Vec<PathBuf> {
-        let repo = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let folders = ["docs/ci", "docs/runbooks"].map(|folder| repo.join(folder));
-        let read = |folder: &PathBuf| {
-            let entries = std::fs::read_dir(folder).unwrap();
-            entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
-        };
-        let mut texts: Vec<_> = folders.iter().flat_map(read).collect();
-        texts.push(repo.join("README.md"));
-        texts.sort();
-        texts
-    }
 
     fn ours() -> Vec<Document> {
         [documents::device().unwrap(), documents::emulator().unwrap()].concat()
@@ -164,23 +189,8 @@ mod tests {
 
     #[test]
     fn what_the_texts_show_is_understood() {
-        let documents = ours();
-        let mut judged = BTreeMap::<String, usize>::new();
-        let mut wrong = Vec::new();
-        for path in texts() {
-            let text = std::fs::read_to_string(&path).unwrap();
-            for command in shown(&text, path.extension().is_some_and(|it| it == "md")) {
-                // Who has no page here is asked in the part `manuals`.
-                if command.words[0] == "station" {
-                    continue;
-                }
-                *judged.entry(command.words[0].clone()).or_default() += 1;
-                if let Some(mistake) = mistake(&command.words, &documents) {
-                    let words = command.words.join(" ");
-                    wrong.push(format!("{}:{}: {words}: {mistake}", path.display(), command.line));
-                }
-            }
-        }
+        let repo = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let (wrong, judged) = wrong(repo, &ours()).unwrap();
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         assert!(judged["cargo xtask"] > 30 && judged["a7670e"] > 20, "{judged:?}");
     }

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
+use manual::Document;
 
-use super::Checks;
+use super::{Checks, commands};
 use crate::context::Context;
 use crate::dist::documents;
 use crate::flash;
 use crate::tools::{Set, Tools};
-use crate::tree::root::Kind;
+use crate::tree::root::{Kind, Root};
 
 /// How each kind is judged, by the beginning of its path: what runs on every file
 /// `$f`. mandoc and groff print what they do not like; mandoc's taste in dates and
@@ -22,6 +23,20 @@ const JUDGES: [(&str, &str); 5] = [
     ("share/zsh/", "zsh -n $f"),
     ("share/fish/", "fish --no-config --no-execute $f"),
 ];
+
+/// The commands of README, runbooks and templates, those of the desk too.
+fn shown(ctx: &Context, root: &Root) -> Result<()> {
+    let mut documents = Vec::new();
+    for (path, entry) in &root.entries {
+        if let (Some(path), Kind::File(content)) = (path.strip_prefix("share/"), &entry.kind) {
+            documents.push(Document { path: path.to_owned(), bytes: content.read()? });
+        }
+    }
+    let (wrong, judged) = commands::wrong(&ctx.repo, &documents)?;
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n        "));
+    ensure!(judged.len() == 4, "commands of four programs are shown: {judged:?}");
+    Ok(())
+}
 
 /// Runs the part.
 pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
@@ -39,6 +54,7 @@ pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
         }
     }
     let sandbox = tools.sandbox().bind(dir.path(), "docs").cwd("/work/docs").env("HOME", "/tmp");
+    checks.check("every command that a text shows is understood", shown(ctx, &root));
     for (start, judge) in JUDGES {
         let files: Vec<_> = paths.iter().filter(|path| path.starts_with(start)).collect();
         let all = || -> Result<()> {
