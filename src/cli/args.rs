@@ -159,6 +159,10 @@ fn run(parser: &mut Parser) -> Result<Command, Error> {
             Long("config") => &mut options.config,
             Long("provisioning") => &mut options.provisioning,
             Long("state") => &mut options.state,
+            Long("reboot") => {
+                options.reboot = Some(parser.value()?.into());
+                continue;
+            }
             Short('h') | Long("help") => return Ok(Command::Help),
             other => return Err(other.unexpected()),
         };
@@ -296,9 +300,11 @@ mod tests {
             sysfs: "/x".into(),
             socket: "/y".into(),
             dev: "/z".into(),
+            reboot: Some("/sbin/reboot".into()),
             ..Options::default()
         };
-        assert_eq!(parsed("run --sysfs=/x --socket /y --dev /z"), Ok(Command::Run(options)));
+        let line = "run --sysfs=/x --socket /y --dev /z --reboot /sbin/reboot";
+        assert_eq!(parsed(line), Ok(Command::Run(options)));
         let json = Asked { json: true, ..asked() };
         assert_eq!(parsed("status --json"), Ok(Command::Ask(Question::Status, json)));
         let other = Asked { modem: Some("1-1.2".parse().unwrap()), watch: true, ..asked() };

@@ -1,9 +1,9 @@
 //! The rungs of recovery that are beyond the modem's own commands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::cut::{self, Cut};
 use super::power::Supply;
@@ -27,6 +27,8 @@ pub struct Tools {
     pub state: PathBuf,
     /// What the power can be cut by.
     pub supply: Option<Supply>,
+    /// The program that reboots the device; none to ask systemd-logind.
+    pub reboot: Option<PathBuf>,
 }
 
 /// Does what the rung says.
@@ -47,9 +49,24 @@ pub async fn climb(tools: &Tools, modem: &UsbPath, rung: Rung) -> Result<()> {
         (Rung::PowerCycle, Some(Supply::Gpio(line))) => {
             gpio::cycle(&gpio::Kernel, &tools.dev, line).await
         }
-        (Rung::Reboot, _) => reboot().await,
+        (Rung::Reboot, _) => match &tools.reboot {
+            Some(program) => reboot_by(program).await,
+            None => reboot().await,
+        },
         (other, _) => bail!("there is no way here for {other}"),
     }
+}
+
+/// By a program, where init is not systemd: busybox's `reboot` has init run the
+/// scripts of the way down.
+async fn reboot_by(program: &Path) -> Result<()> {
+    let status = tokio::process::Command::new(program)
+        .stdin(std::process::Stdio::null())
+        .status()
+        .await
+        .with_context(|| format!("cannot run {}", program.display()))?;
+    ensure!(status.success(), "{} ended with {status}", program.display());
+    Ok(())
 }
 
 /// By systemd-logind, which asks polkit: this user may reboot and no more.
@@ -70,7 +87,6 @@ async fn reboot() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use super::*;
 
@@ -85,7 +101,29 @@ mod tests {
             fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
             fs::write(root.join(file), value).unwrap();
         }
-        Tools { sysfs: tools("sys"), dev: tools("dev"), state: tools("state"), supply }
+        Tools {
+            sysfs: tools("sys"),
+            dev: tools("dev"),
+            state: tools("state"),
+            supply,
+            reboot: None,
+        }
+    }
+
+    #[test]
+    fn without_logind_a_program_reboots() {
+        let root = tempfile::tempdir().unwrap();
+        let by = |program: &Path| {
+            let tools = Tools { reboot: Some(program.into()), ..tools(root.path(), None) };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(climb(&tools, &"1-1".parse().unwrap(), Rung::Reboot))
+        };
+        by(Path::new("true")).unwrap();
+        let error = format!("{:#}", by(Path::new("false")).unwrap_err());
+        assert!(error.contains("false ended with"), "{error}");
+        let absent = root.path().join("absent");
+        let error = format!("{:#}", by(&absent).unwrap_err());
+        assert!(error.contains(&format!("cannot run {}", absent.display())), "{error}");
     }
 
     /// Climbs, and gives what `file` had while it lasted, each value once.

@@ -198,7 +198,13 @@ pub(super) mod tests {
         let settings = Settings::of(&config, providers, DnsScope::None).unwrap();
         let place = || folder.join("nothing");
         let shared = Shared {
-            tools: Tools { sysfs: place(), dev: place(), state: place(), supply: None },
+            tools: Tools {
+                sysfs: place(),
+                dev: place(),
+                state: place(),
+                supply: None,
+                reboot: None,
+            },
             dns: None,
             manages: false,
             bus: Bus::default(),

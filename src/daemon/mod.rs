@@ -71,6 +71,8 @@ pub struct Options {
     pub provisioning: PathBuf,
     /// Where to keep what outlives the service.
     pub state: PathBuf,
+    /// The program that reboots the device; none to ask systemd-logind.
+    pub reboot: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -82,6 +84,7 @@ impl Default for Options {
             config: config::CONFIG.into(),
             provisioning: config::PROVISIONING.into(),
             state: crate::state::FOLDER.into(),
+            reboot: None,
         }
     }
 }

@@ -103,6 +103,7 @@ impl Registry {
                 dev: options.dev.clone(),
                 state: options.state.clone(),
                 supply: Supply::of(&config.recovery),
+                reboot: options.reboot.clone(),
             },
             dns,
             manages,

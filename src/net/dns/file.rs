@@ -26,6 +26,13 @@ const OTHERS: [&str; 8] = [
     "netconfig",
 ];
 
+/// The system's file.
+const SYSTEM: &str = "/etc/resolv.conf";
+
+/// Where Buildroot's skeleton has [`SYSTEM`] lead to: to a file in memory, so that
+/// the root file system need not be written to, and of no program's.
+const NOBODYS: &str = "/run/resolv.conf";
+
 /// The file, and where to keep what was in it.
 #[derive(Debug, Clone)]
 pub struct ResolvFile {
@@ -52,7 +59,7 @@ impl ResolvFile {
     #[must_use]
     pub fn system() -> ResolvFile {
         ResolvFile::new(
-            "/etc/resolv.conf".into(),
+            followed(Path::new(SYSTEM), Path::new(NOBODYS)),
             "/var/lib/a7670e/resolv.conf.before".into(),
             "/run/a7670e/resolv.conf".into(),
         )
@@ -74,9 +81,7 @@ impl ResolvFile {
     #[must_use]
     pub fn look(&self) -> Verdict {
         if let Ok(target) = fs::read_link(&self.path) {
-            let folder = self.path.parent().unwrap_or(Path::new("/"));
-            return if folder.join(&target) == self.own || lexical(&folder.join(&target)) == self.own
-            {
+            return if leads_to(&self.path, &target, &self.own) {
                 Verdict::Ours
             } else {
                 Verdict::Foreign(format!("a symlink to {}, so another program", target.display()))
@@ -160,6 +165,20 @@ impl ResolvFile {
     fn target(&self) -> &Path {
         if self.is_link() { &self.own } else { &self.path }
     }
+}
+
+/// `path`, or `nobodys` where that is a symlink there.
+fn followed(path: &Path, nobodys: &Path) -> PathBuf {
+    match fs::read_link(path) {
+        Ok(target) if leads_to(path, &target, nobodys) => nobodys.to_owned(),
+        _ => path.to_owned(),
+    }
+}
+
+/// Whether `target`, read from the symlink `path`, means `file`.
+fn leads_to(path: &Path, target: &Path, file: &Path) -> bool {
+    let target = path.parent().unwrap_or(Path::new("/")).join(target);
+    target == file || lexical(&target) == file
 }
 
 /// Without `..`, by the text alone: `/run` is a folder, not a symlink.
@@ -257,6 +276,32 @@ mod tests {
         symlink("../run/systemd/resolve/stub-resolv.conf", file.path()).unwrap();
         let error = file.write(&servers()).unwrap_err().to_string();
         assert!(error.contains("stub-resolv.conf"), "{error}");
+    }
+
+    #[test]
+    fn where_a_symlink_leads_to_nobodys_file_that_is_written() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir(at("etc")).unwrap();
+        fs::create_dir(at("run")).unwrap();
+        // As in Buildroot's system/skeleton/etc; udhcpc's script marks its lines.
+        symlink("../run/resolv.conf", at("etc/resolv.conf")).unwrap();
+        let before = "nameserver 10.0.0.1 # eth0\n";
+        fs::write(at("run/resolv.conf"), before).unwrap();
+
+        let path = followed(&at("etc/resolv.conf"), &at("run/resolv.conf"));
+        let file = ResolvFile::new(path, at("before"), at("own"));
+        file.write(&servers()).unwrap();
+        let seen = fs::read_to_string(at("etc/resolv.conf")).unwrap();
+        assert!(seen.ends_with("\nnameserver 192.168.0.1\n"), "{seen}");
+        assert!(fs::read_link(at("etc/resolv.conf")).is_ok(), "the symlink stays");
+        file.restore().unwrap();
+        assert_eq!(fs::read_to_string(at("etc/resolv.conf")).unwrap(), before);
+
+        fs::remove_file(at("etc/resolv.conf")).unwrap();
+        symlink("../run/systemd/resolve/stub-resolv.conf", at("etc/resolv.conf")).unwrap();
+        let other = followed(&at("etc/resolv.conf"), &at("run/resolv.conf"));
+        assert_eq!(other, at("etc/resolv.conf"), "that is resolved's");
     }
 
     #[test]
