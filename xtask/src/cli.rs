@@ -11,8 +11,8 @@ use crate::context::Context;
 use crate::definition::Definition;
 use crate::host::Purpose;
 use crate::{
-    bench, dist, emulate, flash, fuzz, host, image, kernel, packages, refresh, rootfs, sync, test,
-    tools, verify,
+    bench, buildroot, dist, emulate, flash, fuzz, host, image, kernel, packages, refresh, rootfs,
+    sync, test, tools, verify,
 };
 
 /// Builds, verifies, emulates and tests the a7670e image.
@@ -133,6 +133,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Build the card image of buildroot-ext/ in a Buildroot tree of yours.
+    Buildroot(buildroot::Arguments),
     /// Feed the parsers what no modem would say.
     Fuzz {
         /// One target of `fuzz/targets`; all when not given.
@@ -255,6 +257,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             host::prepare(&ctx, Purpose::Tests)?;
             bench::run(&ctx, subject)
         }
+        Command::Buildroot(arguments) => buildroot::run(&ctx, &arguments),
         Command::Sync { check } => sync::run(&ctx.repo, check),
         Command::Test { parts, out } => {
             host::prepare(&ctx, Purpose::Tests)?;

@@ -6,6 +6,7 @@
 mod archive;
 mod artefacts;
 mod bench;
+mod buildroot;
 mod cli;
 mod context;
 mod coverage;

@@ -113,6 +113,17 @@ fn is_arm64(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x7fELF\x02\x01") && bytes.get(18..20) == Some(&[183, 0])
 }
 
+/// The parts of the repository that cargo wants to read, relative to its top.
+pub fn sources(ctx: &Context) -> Result<Vec<String>> {
+    let mut parts: Vec<String> = SOURCES.iter().map(|part| (*part).to_owned()).collect();
+    for member in members(ctx)? {
+        if !parts.contains(&member) {
+            parts.push(member);
+        }
+    }
+    Ok(parts)
+}
+
 /// Copies the locked crates' sources into `dir`.
 pub fn vendor_crates(ctx: &Context, dir: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -14,6 +14,7 @@ pub const ROWS: &[Row] = &[
     Row { to: "board/a7670e_pi4b/cmdline.txt", from: From::Made(made::command_line) },
     Row { to: "board/a7670e_pi4b/config.txt", from: From::File("images/boot/config.txt") },
     Row { to: "board/a7670e_pi4b/linux.config", from: From::File("images/pi4b.config") },
+    Row { to: "package/a7670e/a7670e.hash", from: From::Made(made::licence_hashes) },
     Row { to: "package/a7670e/linux.config", from: From::Made(made::modem_fragment) },
     Row {
         to: "package/a7670e/60-a7670e.rules",

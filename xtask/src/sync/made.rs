@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use crate::digest;
 use crate::disk::{boot, mbr};
 
 /// The image's kernel configuration.
@@ -13,6 +14,7 @@ const KERNEL: &str = "images/pi4b.config";
 
 /// What the modem and the service need of any kernel, and what for.
 const SYMBOLS: &[(&str, &[&str])] = &[
+    ("USB, and network devices on it.", &["USB_SUPPORT", "USB", "NET", "INET", "NETDEVICES"]),
     ("The modem's serial ports.", &["USB_SERIAL", "USB_SERIAL_OPTION"]),
     (
         "Its network function: ECM, RNDIS, or SIMCom's raw IP (simcom_wwan, by our patch).",
@@ -56,6 +58,16 @@ fn fragment(config: &str) -> Result<String> {
             text.push_str(line);
             text.push('\n');
         }
+    }
+    Ok(text)
+}
+
+/// The licences' digests for Buildroot's `legal-info`. What the release's archives
+/// have is in its SHA256SUMS: an archive cannot have its own digest in it.
+pub fn licence_hashes(repo: &Path) -> Result<String> {
+    let mut text = String::from("# Locally calculated\n");
+    for name in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        let _ = writeln!(text, "sha256  {}  {name}", digest::file(&repo.join(name))?);
     }
     Ok(text)
 }

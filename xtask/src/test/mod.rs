@@ -2,6 +2,7 @@
 
 mod artefacts;
 mod boot;
+mod buildroot;
 mod commands;
 mod disk;
 mod errors;
@@ -44,6 +45,11 @@ pub const PARTS: &[Part] = &[
     Part { name: "tidy", about: "the rules of the house", run: tidy::run },
     Part { name: "rust", about: "formatting, lints and every Rust test", run: rust::run },
     Part { name: "fuzz", about: "no bytes make a parser fall, for a while", run: fuzz::test },
+    Part {
+        name: "buildroot",
+        about: "buildroot-ext/ as Buildroot wants it; more of it when BUILDROOT_DIR names a tree",
+        run: buildroot::run,
+    },
     Part {
         name: "newcomer",
         about: "an image from nothing in a fresh Debian 12",

@@ -18,12 +18,17 @@ const RUN_ELSEWHERE: [(&str, &str); 2] = [
 /// The card in the README's example.
 const CARD: &str = "/dev/sdX";
 
+/// The Buildroot tree in the README's example.
+const TREE: &str = "~/buildroot";
+
 /// Runs what no other part runs, and fails on a command that nobody runs.
 pub fn run(ctx: &Context, checks: &mut Checks) -> Result<()> {
     let text = std::fs::read_to_string(ctx.path("README.md"))?;
     for command in block_commands(&text) {
         if let Some((_, part)) = RUN_ELSEWHERE.iter().find(|(known, _)| *known == command) {
             println!("        `{command}` is run by {part}");
+        } else if command.contains(TREE) {
+            checks.check(&format!("`{command}` finds its tree"), buildroot(ctx, &command));
         } else if command.contains(CARD) {
             checks.check(&format!("`{command}` writes the image"), write_card(ctx, &command));
         } else {
@@ -85,6 +90,28 @@ fn write_card(ctx: &Context, command: &str) -> Result<()> {
     let mut shell = Command::new("sh");
     process::output(shell.args(["-c", &line]).current_dir(&ctx.repo))?;
     same(&image, &card)
+}
+
+/// Runs the README's line with the tree that the environment names, as far as to
+/// its configuration; with a folder that is none when it names nothing.
+fn buildroot(ctx: &Context, command: &str) -> Result<()> {
+    let dir = tempfile::tempdir_in(ctx.cache_dir("tmp")?)?;
+    let tree = std::env::var(crate::buildroot::VARIABLE);
+    let at = tree.clone().unwrap_or_else(|_| dir.path().display().to_string());
+    let out = dir.path().join("out");
+    let line = format!("{} --configure --out {}", command.replace(TREE, &at), out.display());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).current_dir(&ctx.repo);
+    if tree.is_ok() {
+        process::output(&mut shell)?;
+        ensure!(out.join(".config").is_file(), "{line}: no configuration came of it");
+        return Ok(());
+    }
+    let output = process::any_output(&mut shell)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let refused = format!("{at} is no Buildroot tree");
+    ensure!(!output.status.success() && said.contains(&refused), "{line}: {said}");
+    Ok(())
 }
 
 fn same(image: &Path, card: &Path) -> Result<()> {
