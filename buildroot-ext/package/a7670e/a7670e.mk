@@ -95,7 +95,7 @@ endef
 
 ifeq ($(BR2_PACKAGE_A7670E_PREBUILT),y)
 
-A7670E_SOURCE = a7670e_$(A7670E_VERSION)_arm64.deb
+A7670E_SOURCE = a7670e_$(A7670E_VERSION)-1_arm64.deb
 
 # A .deb is an ar archive, whose data.tar is the files.
 define A7670E_EXTRACT_CMDS
