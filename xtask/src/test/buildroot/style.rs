@@ -159,12 +159,9 @@ fn makefile(name: &str, text: &str) -> Vec<Finding> {
         if line.starts_with("ifdef ") || line.starts_with("ifndef ") {
             found.push((number, "ifeq ($(SYMBOL),y) is the form here".into()));
         }
-        if !define && !continued {
-            if let Some(variable) = assigned(line) {
-                if !variable.starts_with(&prefix) {
-                    found.push((number, format!("{variable} does not begin with {prefix}")));
-                }
-            }
+        let sets = assigned(line).filter(|_| !define && !continued);
+        if let Some(variable) = sets.filter(|variable| !variable.starts_with(&prefix)) {
+            found.push((number, format!("{variable} does not begin with {prefix}")));
         }
         define |= line.starts_with("define ");
         continued = line.ends_with('\\') && !comment;
