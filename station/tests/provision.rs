@@ -59,7 +59,7 @@ impl Desk {
         let mut fleet =
             "[defaults]\nhostname = 'pump-{id}'\n[defaults.cellular]\napn = 'net'\n".to_owned();
         for unit in 1..=units {
-            fleet += &format!("[[unit]]\nid = '{unit}'\n[unit.cellular]\npin = '000{unit}'\n");
+            fleet += &format!("[[unit]]\nid = '{unit}'\n[unit.cellular]\npin = '4711000{unit}'\n");
         }
         fs::write(desk.path("fleet.toml"), fleet).unwrap();
         desk
@@ -146,7 +146,7 @@ fn each_card_becomes_its_own_unit_and_no_unit_is_there_twice() {
     let (own, config) = unit(c2).unwrap();
     assert_eq!(own["unit"]["hostname"].as_str(), Some("pump-2"));
     assert_eq!(config["cellular"]["apn"].as_str(), Some("net"));
-    assert_eq!(config["modem"]["pin"]["secret"].as_str(), Some("0002"));
+    assert_eq!(config["modem"]["pin"]["secret"].as_str(), Some("47110002"));
     // All but the two files is the image's.
     let (image, card) = (image(), fs::read(c2).unwrap());
     assert_eq!(image.len(), card.len());
@@ -154,15 +154,15 @@ fn each_card_becomes_its_own_unit_and_no_unit_is_there_twice() {
     assert!(different > 0 && different < 1000, "{different} bytes differ");
     // No secret is told, and none is in the records.
     let records = fs::read(desk.path("fleet.records.sqlite")).unwrap();
-    assert!(!said(&out).contains("0002"));
-    assert!(!records.windows(4).any(|it| it == b"0002"), "a PIN is in the records");
+    assert!(!said(&out).contains("47110002"), "{}", said(&out));
+    assert!(!records.windows(8).any(|it| it == b"47110002"), "a PIN is in the records");
     let out = desk.run(&["--dry-run"], &[c4]);
     assert!(out.status.success() && said(&out).contains("becomes  4"), "{}", said(&out));
     assert_eq!(fs::read(desk.path("fleet.records.sqlite")).unwrap(), records);
     // What the run needs is no card.
-    fs::write(desk.path("pin"), "0001").unwrap();
+    fs::write(desk.path("pin"), "47110001").unwrap();
     let text = fs::read_to_string(desk.path("fleet.toml")).unwrap();
-    let with_file = text.replacen("'0001'", "{ file = 'pin' }", 1);
+    let with_file = text.replacen("'47110001'", "{ file = 'pin' }", 1);
     fs::write(desk.path("fleet.toml"), &with_file).unwrap();
     fs::hard_link(desk.path("pin"), desk.path("link")).unwrap();
     for name in ["a.img.zst", "fleet.toml", "fleet.records.sqlite", "pin", "link"] {
